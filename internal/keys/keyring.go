@@ -132,7 +132,9 @@ func (r *Keyring) NewTenantKey(tenant mail.TenantID) ([]byte, error) {
 }
 
 // TenantContext is the context under which a tenant's data key is wrapped; Rewrap needs it.
-func TenantContext(tenant mail.TenantID) string { return "tenant-key/" + strconv.FormatInt(int64(tenant), 10) }
+func TenantContext(tenant mail.TenantID) string {
+	return "tenant-key/" + strconv.FormatInt(int64(tenant), 10)
+}
 
 func (r *Keyring) tenantAEAD(tenant mail.TenantID, wrapped []byte) (cipher.AEAD, error) {
 	key, err := r.Open(TenantContext(tenant), wrapped)
