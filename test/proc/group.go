@@ -44,13 +44,13 @@ type Group struct {
 	err  error         // of Wait; read after done
 }
 
-// Start runs cmd as the leader of a new process group. If this process dies the leader gets SIGTERM,
+// Start runs cmd as the leader of a new session and process group. If this process dies the leader gets SIGTERM,
 // so that a test that was interrupted leaves nothing behind.
 func Start(cmd *exec.Cmd) (*Group, error) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
-	cmd.SysProcAttr.Setpgid = true
+	cmd.SysProcAttr.Setsid = true
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGTERM
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
