@@ -8,6 +8,7 @@ package config
 import (
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -160,6 +161,12 @@ func (c *Config) Path(p string) string {
 	}
 	return filepath.Join(c.Dir, p)
 }
+
+// KeyFile is the path of the key-encryption key.
+func (c *Config) KeyFile() string { return c.Path(strings.TrimPrefix(c.Keys, "file:")) }
+
+// PackDir is the directory of the packs.
+func (c *Config) PackDir() string { return c.Path(strings.TrimPrefix(c.Packs, "file:")) }
 
 // ExemptNetworks are the networks without rate and sign-in limits.
 func (c *Config) ExemptNetworks() []netip.Prefix {

@@ -1,0 +1,165 @@
+// Package app is the only one that knows everyone: it opens, wires, starts and stops the rooms of a node.
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"runtime/debug"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"relais/internal/adminapi"
+	"relais/internal/clock"
+	"relais/internal/config"
+	"relais/internal/crashpoint"
+	"relais/internal/keys"
+	"relais/internal/tlsfiles"
+)
+
+// Options are what Serve is given by its caller.
+type Options struct {
+	ConfigFile string
+	Stdout     io.Writer // gets "ready"
+	Stderr     io.Writer // gets the log
+}
+
+// Serve runs a node until ctx ends (nil) or a part of it fails.
+func Serve(ctx context.Context, opt Options) error {
+	if err := crashpoint.Err(); err != nil {
+		return err
+	}
+	cfg, err := config.Load(opt.ConfigFile)
+	if err != nil {
+		return err
+	}
+	log := newLog(opt.Stderr, cfg.Log)
+	undo := &cleanups{log: log}
+	defer undo.run()
+
+	release, err := lock(cfg.Dir)
+	if err != nil {
+		return err
+	}
+	undo.add("release the data directory", func(context.Context) error { release(); return nil })
+
+	if _, err = keys.Load(cfg.KeyFile()); err != nil {
+		return fmt.Errorf("open keys: %w", err)
+	}
+	tlsConfig, err := tlsfiles.Load(cfg.Path(cfg.TLS.Cert), cfg.Path(cfg.TLS.Key))
+	if err != nil {
+		return err
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	// Every listener is opened before any part runs: a port that is taken ends
+	// the start at once, and "ready" is true when it is said.
+	open := &listeners{tls: tlsConfig}
+	undo.add("close the listeners", open.close)
+	http := open.plain("http", cfg.Listen.HTTP)
+	https := open.secure("https", cfg.Listen.HTTPS)
+	metrics := open.plain("metrics", cfg.Listen.Metrics)
+	if open.err != nil {
+		return open.err
+	}
+	socket, err := adminapi.Listen(cfg.Dir)
+	if err != nil {
+		return err
+	}
+	undo.add("close the socket", func(context.Context) error { return socket.Close() })
+
+	api := adminapi.New(adminapi.Config{Version: Version(), Clock: clock.System{}, Log: log.With("component", "adminapi")})
+
+	parts := newGroup(ctx)
+	undo.add("stop the parts", parts.stop)
+	parts.start("adminapi", func(ctx context.Context) error { return api.Serve(ctx, socket) })
+	httpLog := log.With("component", "http")
+	for _, l := range []net.Listener{http, https} {
+		if l != nil {
+			parts.start("http", func(ctx context.Context) error { return serveHTTP(ctx, l, publicHandler(), httpLog) })
+		}
+	}
+	if metrics != nil {
+		parts.start("metrics", func(ctx context.Context) error {
+			return serveHTTP(ctx, metrics, metricsHandler(registry), httpLog)
+		})
+	}
+
+	removePid, err := writePid(cfg.Dir)
+	if err != nil {
+		return err
+	}
+	undo.add("remove the process id", func(context.Context) error { removePid(); return nil })
+	if _, err := fmt.Fprintln(opt.Stdout, "ready"); err != nil {
+		return fmt.Errorf("say ready: %w", err)
+	}
+	log.Info("ready", "version", Version(), "hostname", cfg.Hostname)
+
+	<-parts.ctx.Done()
+	if ctx.Err() != nil {
+		log.Info("stopping")
+		return nil
+	}
+	return context.Cause(parts.ctx)
+}
+
+// listeners opens the node's TCP listeners; the first error stays.
+type listeners struct {
+	tls  *tls.Config
+	open []net.Listener
+	err  error
+}
+
+// plain opens one listener; nil when addr is "".
+func (l *listeners) plain(name, addr string) net.Listener {
+	if addr == "" || l.err != nil {
+		return nil
+	}
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		l.err = fmt.Errorf("open listener %s: %w", name, err)
+		return nil
+	}
+	l.open = append(l.open, ln)
+	return ln
+}
+
+// secure opens one that speaks TLS from the first byte; nil without a certificate.
+func (l *listeners) secure(name, addr string) net.Listener {
+	if l.tls == nil {
+		return nil
+	}
+	if ln := l.plain(name, addr); ln != nil {
+		return tls.NewListener(ln, l.tls)
+	}
+	return nil
+}
+
+// close closes those that their part has not closed already.
+func (l *listeners) close(context.Context) error {
+	for _, ln := range l.open {
+		_ = ln.Close()
+	}
+	return nil
+}
+
+// Version is this build's, as the Go tool noted it: a module version, or the commit.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value[:min(12, len(s.Value))]
+		}
+	}
+	return "development"
+}

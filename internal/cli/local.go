@@ -1,0 +1,26 @@
+package cli
+
+import (
+	"context"
+	"io"
+
+	"relais/internal/config"
+)
+
+// Local are the commands that work without a running node. The program fills
+// them with functions of rooms above this one.
+type Local struct {
+	Init  func(ctx context.Context, ch config.Choices) (*InitReport, error)
+	Serve func(ctx context.Context, configFile string, stdout, stderr io.Writer) error
+}
+
+// InitReport is what init made.
+type InitReport struct {
+	Dir        string            `json:"dir"`
+	Config     string            `json:"config"`
+	Hostname   string            `json:"hostname"`
+	Store      string            `json:"store"` // its kind alone: a URL may hold a password
+	KeyFile    string            `json:"key_file"`
+	SelfSigned bool              `json:"self_signed"` // a certificate was made
+	Listeners  map[string]string `json:"listeners"`
+}
