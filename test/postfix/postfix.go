@@ -124,6 +124,27 @@ func (s *Server) Kill() {
 	}
 }
 
+// KillIdle kills the server at an instant at which its queue is empty. A Postfix killed after Dovecot took a message,
+// and before it noted so, delivers it again after its restart (RFC 1047): a double of the primary's own making.
+func (s *Server) KillIdle(limit time.Duration) {
+	s.t.Helper()
+	idle := proc.Poll(limit, func() bool {
+		if s.Queued() > 0 {
+			return false
+		}
+		s.group.Freeze()
+		if s.Queued() == 0 {
+			return true
+		}
+		s.group.Thaw()
+		return false
+	})
+	if !idle {
+		s.t.Fatalf("Postfix's queue was not empty at any instant of %s", limit)
+	}
+	s.Kill()
+}
+
 // Freeze makes it half-dead: connections are accepted by the kernel, nobody answers.
 func (s *Server) Freeze() { s.group.Freeze() }
 
@@ -202,6 +223,8 @@ myorigin = %[2]s
 mydestination =
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
+# No client is "local": Postfix must leave every header as it came.
+local_header_rewrite_clients =
 mynetworks = 127.0.0.0/8
 alias_maps =
 alias_database =
