@@ -89,8 +89,8 @@ func (r *Keyring) Seal(context string, secret []byte) ([]byte, error) {
 	return r.aeads[r.current].Seal(box, nonce, secret, additional(box, context)), nil
 }
 
-// Open decrypts what Seal made. fault.NotFound when the key file lacks the key
-// that the box names, fault.Corrupt when the box does not open with this context.
+// Open decrypts what Seal made. fault.Unavailable when the key file lacks the key
+// that the box names (not NotFound: nothing was erased), fault.Corrupt when the box does not open with this context.
 func (r *Keyring) Open(context string, box []byte) ([]byte, error) {
 	if len(box) < prefixSize+nonceSize+tagSize {
 		return nil, fault.New(fault.Corrupt, "a sealed secret is cut short")
@@ -101,7 +101,7 @@ func (r *Keyring) Open(context string, box []byte) ([]byte, error) {
 	id := keyID(box[1:prefixSize])
 	aead, ok := r.aeads[id]
 	if !ok {
-		return nil, fault.New(fault.NotFound, "the key file lacks the key %x", id)
+		return nil, fault.New(fault.Unavailable, "the key file lacks the key %x", id)
 	}
 	secret, err := aead.Open(nil, box[prefixSize:prefixSize+nonceSize], box[prefixSize+nonceSize:], additional(box, context))
 	if err != nil {

@@ -128,7 +128,7 @@ func TestBoxOpensOnlyAsItWasSealed(t *testing.T) {
 			t.Errorf("cut at %d: opened", i)
 		}
 	}
-	if _, err := ring(t, testKey(2)).Open("primary/example.org", box); !fault.Is(err, fault.NotFound) || !strings.Contains(err.Error(), r.ID()) {
+	if _, err := ring(t, testKey(2)).Open("primary/example.org", box); !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), r.ID()) {
 		t.Errorf("without its key: %v, want the id that lacks", err)
 	}
 	if _, err := r.Seal("x", make([]byte, maxSecret+1)); !fault.Is(err, fault.TooLarge) {
