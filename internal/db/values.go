@@ -69,3 +69,20 @@ func Collect[T any](read func(Scanner) (T, error)) func(*sql.Rows, error) ([]T, 
 		return out, rows.Err()
 	}
 }
+
+// ForUpdate is the clause that locks the rows a SELECT reads until the end of
+// the transaction. SQLite needs none: its one writer runs alone.
+func (d Dialect) ForUpdate() string {
+	if d == Postgres {
+		return " FOR UPDATE"
+	}
+	return ""
+}
+
+// SkipLocked is the clause with which several workers claim different rows.
+func (d Dialect) SkipLocked() string {
+	if d == Postgres {
+		return " FOR UPDATE SKIP LOCKED"
+	}
+	return ""
+}

@@ -68,6 +68,7 @@ CREATE TABLE mailboxes (
   created_modseq BIGINT NOT NULL, created_at BIGINT NOT NULL,
   deleted_modseq BIGINT NOT NULL DEFAULT 0, deleted_at BIGINT NOT NULL DEFAULT 0);
 CREATE UNIQUE INDEX mailboxes_name ON mailboxes (account_id, name) WHERE deleted_modseq = 0;
+CREATE UNIQUE INDEX mailboxes_role ON mailboxes (account_id, role) WHERE deleted_modseq = 0 AND role <> '';
 
 CREATE TABLE emails (
   id {{id}}, tenant_id BIGINT NOT NULL, hash {{bytes}} NOT NULL, size BIGINT NOT NULL,
@@ -83,7 +84,7 @@ CREATE TABLE placements (
   size BIGINT NOT NULL, hash {{bytes}} NOT NULL, created_at BIGINT NOT NULL,
   deleted_modseq BIGINT NOT NULL DEFAULT 0, deleted_at BIGINT NOT NULL DEFAULT 0, deleted_by TEXT NOT NULL DEFAULT '');
 CREATE UNIQUE INDEX placements_uid ON placements (mailbox_id, uid) WHERE deleted_modseq = 0;
-CREATE INDEX placements_modseq ON placements (account_id, modseq);
+CREATE INDEX placements_modseq ON placements (mailbox_id, modseq);
 CREATE INDEX placements_email ON placements (email_id);
 
 CREATE TABLE changes (
