@@ -9,7 +9,6 @@ import (
 
 	"relais/internal/db"
 	"relais/internal/fault"
-	"relais/internal/mail"
 )
 
 // Tx works on the tables of this package within one transaction.
