@@ -1,0 +1,53 @@
+package link
+
+import (
+	"context"
+
+	"relais/internal/db"
+	"relais/internal/mail"
+)
+
+// IntentID numbers an intent.
+type IntentID int64
+
+// IntentKind is what was about to be done at the primary.
+type IntentKind string
+
+// The kinds of intents: acts that can't be repeated without a look at their outcome.
+const (
+	AppendIntent   IntentKind = "append"
+	TakeBackIntent IntentKind = "take-back" // remove our append, its late copy has come
+)
+
+// Intent is an act at the primary that is committed before it is tried. For an
+// append UIDValidity and UIDNext are those seen before; for a take-back they name the message to remove.
+type Intent struct {
+	ID          IntentID
+	Account     mail.AccountID
+	Kind        IntentKind
+	Placement   mail.PlacementID
+	Folder      int64
+	UIDValidity uint32
+	UIDNext     uint32
+}
+
+// BeginIntent files an intent.
+func (tx *Tx) BeginIntent(ctx context.Context, i Intent) (IntentID, error) {
+	err := tx.QueryRow(ctx, `INSERT INTO intents (account_id, kind, placement_id, folder_id, uidvalidity, uidnext, at)
+ VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id`, i.Account, string(i.Kind), i.Placement, i.Folder, i.UIDValidity, i.UIDNext, mail.Micros(tx.Now)).Scan(&i.ID)
+	return i.ID, err
+}
+
+// FinishIntent notes an intent's outcome.
+func (tx *Tx) FinishIntent(ctx context.Context, id IntentID, outcome string) error {
+	_, err := tx.Exec(ctx, `UPDATE intents SET done_at = $1, outcome = $2 WHERE id = $3`, mail.Micros(tx.Now), outcome, id)
+	return err
+}
+
+// OpenIntents lists the intents of a kind whose outcome is not known.
+func (tx *Tx) OpenIntents(ctx context.Context, account mail.AccountID, kind IntentKind) ([]Intent, error) {
+	return db.Collect(func(s db.Scanner) (i Intent, err error) {
+		return i, s.Scan(&i.ID, &i.Account, &i.Kind, &i.Placement, &i.Folder, &i.UIDValidity, &i.UIDNext)
+	})(tx.Query(ctx, `SELECT id, account_id, kind, placement_id, folder_id, uidvalidity, uidnext FROM intents
+ WHERE account_id = $1 AND kind = $2 AND done_at = 0 ORDER BY id`, account, string(kind)))
+}
