@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"time"
 
 	"relais/test/walker"
 )
@@ -26,6 +27,7 @@ type account struct {
 type Entry struct {
 	ID   string
 	Item walker.Item
+	at   time.Time // of its entry
 }
 
 // NewBook makes an empty book.
@@ -48,7 +50,7 @@ func (b *Book) Place(login, id string, item walker.Item) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	a := b.of(login)
-	a.entries = append(a.entries, &Entry{id, item})
+	a.entries = append(a.entries, &Entry{id, item, time.Now()})
 }
 
 // Folder enters a folder.
@@ -61,13 +63,28 @@ func (b *Book) Folder(login, name string) {
 	}
 }
 
-// Delivered enters a message that arrived by SMTP for each of the company's recipients: in the inbox, without flags.
+// arrival is how far the INTERNALDATE of a message that came by SMTP may be from the moment of its 250: a relay and
+// LMTP on a busy machine, much less than an outage lasts.
+const arrival = 45 * time.Second
+
+// Delivered enters a message that got its 250 now, for each of the company's recipients: in the inbox, without flags.
 func (b *Book) Delivered(m Message) {
 	for _, to := range m.To {
 		if to.Password != "" {
-			b.Place(to.Email, m.ID, walker.Item{Folder: "INBOX", Hash: walker.Hash(m.Raw), Title: walker.Title(m.Raw)})
+			b.Place(to.Email, m.ID, came(m, "INBOX", ""))
 		}
 	}
+}
+
+// Submitted enters a message that the standby took from one of the staff now: its copy in Sent, and its delivery.
+func (b *Book) Submitted(m Message) {
+	b.Place(m.From.Email, m.ID, came(m, "Sent", `\seen`))
+	b.Delivered(m)
+	b.SentOutside(m)
+}
+
+func came(m Message, folder, flags string) walker.Item {
+	return walker.Item{Folder: folder, Hash: walker.Hash(m.Raw), Flags: flags, Date: time.Now(), Within: arrival, Title: walker.Title(m.Raw)}
 }
 
 // SentOutside enters what the outside must have received.
@@ -116,13 +133,13 @@ func (b *Book) Account(login string) walker.Account {
 	return out
 }
 
-// choose picks an entry that can be found by its Message-ID, nil if there is none.
-func (b *Book) choose(rng *rand.Rand, login string) *Entry {
+// choose picks an entry that can be found by its Message-ID and was entered at least age ago, nil if there is none.
+func (b *Book) choose(rng *rand.Rand, login string, age time.Duration) *Entry {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var findable []*Entry
 	for _, e := range b.of(login).entries {
-		if e.ID != "" {
+		if e.ID != "" && time.Since(e.at) >= age {
 			findable = append(findable, e)
 		}
 	}
@@ -137,6 +154,20 @@ func (b *Book) change(f func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	f()
+}
+
+// InFlight leaves the INTERNALDATE open of what was entered between two moments: mail that lay in the primary's own
+// queue when it died is delivered by that queue at its return, and has the date of that.
+func (b *Book) InFlight(from, to time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, a := range b.accounts {
+		for _, e := range a.entries {
+			if e.at.After(from) && e.at.Before(to) {
+				e.Item.Date = time.Time{}
+			}
+		}
+	}
 }
 
 func (b *Book) remove(login string, e *Entry) {

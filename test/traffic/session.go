@@ -2,10 +2,9 @@ package traffic
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -16,11 +15,17 @@ import (
 )
 
 // Session is a person at work in a mailbox over IMAP. What the server acknowledges goes into the book.
+//
+// If the connection breaks in the middle of something, the session signs in again, as long as Patience lets it, and
+// looks what became of it: both the state before and the state after are right, any other is an error.
 type Session struct {
-	Tally Tally
+	Tally    Tally
+	Patience time.Duration // with a server that breaks connections; none if zero
+	Age      time.Duration // of the youngest message that is touched
 
 	c      *imapclient.Client
 	book   *Book
+	addr   string
 	person Person
 	rng    *rand.Rand
 }
@@ -43,15 +48,24 @@ func (t Tally) String() string {
 
 // SignIn opens a session at addr (plaintext).
 func SignIn(book *Book, addr string, p Person, seed uint64) (*Session, error) {
-	c, err := imapclient.DialInsecure(addr, nil)
+	s := &Session{book: book, addr: addr, person: p, rng: rand.New(rand.NewPCG(seed, 7))}
+	return s, s.connect()
+}
+
+func (s *Session) connect() error {
+	c, err := imapclient.DialInsecure(s.addr, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := c.Login(p.Email, p.Password).Wait(); err != nil {
+	if err := c.Login(s.person.Email, s.person.Password).Wait(); err != nil {
 		_ = c.Close()
-		return nil, fmt.Errorf("sign in as %s: %w", p.Email, err)
+		return fmt.Errorf("sign in as %s: %w", s.person.Email, err)
 	}
-	return &Session{c: c, book: book, person: p, rng: rand.New(rand.NewPCG(seed, 7))}, nil
+	if s.c != nil {
+		_ = s.c.Close()
+	}
+	s.c = c
+	return nil
 }
 
 // Close signs out.
@@ -63,29 +77,140 @@ func (s *Session) Close() {
 // Work does n random things: half of them flags, then moves, deletions and new folders.
 func (s *Session) Work(n int) error {
 	for range n {
-		e := s.book.choose(s.rng, s.person.Email)
+		e := s.book.choose(s.rng, s.person.Email, s.Age)
 		if e == nil {
 			return nil
 		}
-		uid, err := s.find(e)
-		if err != nil {
-			return err
-		}
-		switch k := s.rng.IntN(20); {
-		case k < 10:
-			err = s.flag(e, uid)
-		case k < 16:
-			err = s.moveSomewhere(e, uid)
-		case k < 19:
-			err = s.delete(e, uid)
-		default:
-			err = s.newFolder(e, uid)
-		}
-		if err != nil {
-			return fmt.Errorf("%s, %s in %s: %w", s.person.Email, e.Item.Title, e.Item.Folder, err)
+		if err := s.do(s.draw(e)); err != nil {
+			return fmt.Errorf("%s, %s: %w", s.person.Email, e.Item.Title, err)
 		}
 	}
 	return nil
+}
+
+// do carries a deed out, again after each broken connection, and enters it in the book.
+func (s *Session) do(d deed) error {
+	deadline := time.Now().Add(s.Patience)
+	for {
+		err := s.attempt(d)
+		if err == nil {
+			d.note()
+			return nil
+		}
+		if !broken(err) || time.Now().After(deadline) {
+			return err
+		}
+		var signIn error
+		if !proc.Poll(time.Until(deadline), func() bool { signIn = s.connect(); return signIn == nil }) {
+			return errors.Join(err, signIn)
+		}
+		done, err := s.settled(d)
+		if err != nil && !broken(err) {
+			return fmt.Errorf("after a broken connection: %w", err)
+		}
+		if done {
+			d.note()
+			return nil
+		}
+	}
+}
+
+func (s *Session) attempt(d deed) error {
+	uid, err := s.find(d.entry, d.entry.Item.Folder)
+	if err != nil {
+		return err
+	}
+	return d.act(uid)
+}
+
+// settled tells whether a deed whose answer was lost was done nevertheless.
+func (s *Session) settled(d deed) (bool, error) {
+	found, err := s.locate(d.entry)
+	if err != nil {
+		return false, err
+	}
+	switch {
+	case d.done(found):
+		return true, nil
+	case len(found) == 1 && found[0].folder == d.entry.Item.Folder:
+		return false, nil
+	}
+	return false, fmt.Errorf("%s is in %v, was in %s", d.entry.ID, found, d.entry.Item.Folder)
+}
+
+// broken tells a lost connection from a server's NO or BAD.
+func broken(err error) bool {
+	var no *imap.Error
+	return !errors.As(err, &no) && !errors.Is(err, errAmbiguous)
+}
+
+var errAmbiguous = errors.New("more or fewer than one")
+
+// spot is where a message was found.
+type spot struct {
+	folder string
+	flags  string
+}
+
+// locate looks for a message in every folder.
+func (s *Session) locate(e *Entry) ([]spot, error) {
+	list, err := s.c.List("", "*", nil).Collect()
+	if err != nil {
+		return nil, err
+	}
+	var found []spot
+	for _, f := range list {
+		if _, err := s.c.Select(f.Mailbox, &imap.SelectOptions{ReadOnly: true}).Wait(); err != nil {
+			return nil, err
+		}
+		data, err := s.c.UIDSearch(byID(e), nil).Wait()
+		if err != nil {
+			return nil, err
+		}
+		uids := data.AllUIDs()
+		if len(uids) == 0 {
+			continue
+		}
+		msgs, err := s.c.Fetch(imap.UIDSetNum(uids...), &imap.FetchOptions{Flags: true, UID: true}).Collect()
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range msgs {
+			found = append(found, spot{f.Mailbox, walker.Flags(m.Flags)})
+		}
+	}
+	return found, nil
+}
+
+func byID(e *Entry) *imap.SearchCriteria {
+	return &imap.SearchCriteria{Header: []imap.SearchCriteriaHeaderField{{Key: "Message-ID", Value: e.ID}}}
+}
+
+// find selects a folder and looks for the entry's UID. Mail that was accepted may take a moment to appear.
+func (s *Session) find(e *Entry, folder string) (imap.UID, error) {
+	if _, err := s.c.Select(folder, nil).Wait(); err != nil {
+		return 0, fmt.Errorf("select %s: %w", folder, err)
+	}
+	var uids []imap.UID
+	var err error
+	proc.Poll(30*time.Second, func() bool {
+		var data *imap.SearchData
+		if err = s.c.Noop().Wait(); err == nil {
+			data, err = s.c.UIDSearch(byID(e), nil).Wait()
+		}
+		if err != nil {
+			return true
+		}
+		uids = data.AllUIDs()
+		return len(uids) > 0
+	})
+	if err != nil {
+		return 0, fmt.Errorf("search: %w", err)
+	}
+	if len(uids) != 1 {
+		return 0, fmt.Errorf("%d messages in %s have the id %s: %w", len(uids), folder, e.ID, errAmbiguous)
+	}
+	return uids[0], nil
 }
 
 // FileSent appends a copy of a sent message to Sent, as mail programs do.
@@ -100,96 +225,4 @@ func (s *Session) FileSent(m Message) error {
 	})
 	s.Tally.Sent++
 	return nil
-}
-
-// find selects the entry's folder and looks for its UID. Mail that was accepted may take a moment to appear.
-func (s *Session) find(e *Entry) (imap.UID, error) {
-	if _, err := s.c.Select(e.Item.Folder, nil).Wait(); err != nil {
-		return 0, fmt.Errorf("select %s: %w", e.Item.Folder, err)
-	}
-	var uids []imap.UID
-	var err error
-	criteria := &imap.SearchCriteria{Header: []imap.SearchCriteriaHeaderField{{Key: "Message-ID", Value: e.ID}}}
-	proc.Poll(30*time.Second, func() bool {
-		var data *imap.SearchData
-		if err = s.c.Noop().Wait(); err == nil {
-			data, err = s.c.UIDSearch(criteria, nil).Wait()
-		}
-		if err != nil {
-			return true
-		}
-		uids = data.AllUIDs()
-		return len(uids) > 0
-	})
-	if err != nil {
-		return 0, fmt.Errorf("search: %w", err)
-	}
-	if len(uids) != 1 {
-		return 0, fmt.Errorf("%d messages in %s have the id %s, want 1", len(uids), e.Item.Folder, e.ID)
-	}
-	return uids[0], nil
-}
-
-func (s *Session) flag(e *Entry, uid imap.UID) error {
-	flag := pick(s.rng, []imap.Flag{imap.FlagSeen, imap.FlagFlagged, imap.FlagAnswered, "$Forwarded", "Facture"})
-	name := strings.ToLower(string(flag))
-	has := strings.Fields(e.Item.Flags)
-	store := &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{flag}}
-	if i := slices.Index(has, name); i >= 0 {
-		store.Op = imap.StoreFlagsDel
-		has = slices.Delete(has, i, i+1)
-	} else {
-		has = append(has, name)
-	}
-	if err := s.c.Store(imap.UIDSetNum(uid), store, nil).Close(); err != nil {
-		return fmt.Errorf("store: %w", err)
-	}
-	slices.Sort(has)
-	s.book.change(func() { e.Item.Flags = strings.Join(has, " ") })
-	s.Tally.Flagged++
-	return nil
-}
-
-func (s *Session) moveSomewhere(e *Entry, uid imap.UID) error {
-	targets := append(s.book.folders(s.person.Email), "INBOX", "Trash")
-	target := pick(s.rng, targets)
-	if target == e.Item.Folder {
-		return s.flag(e, uid)
-	}
-	return s.move(e, uid, target)
-}
-
-func (s *Session) move(e *Entry, uid imap.UID, target string) error {
-	if _, err := s.c.Move(imap.UIDSetNum(uid), target).Wait(); err != nil {
-		return fmt.Errorf("move to %s: %w", target, err)
-	}
-	s.book.change(func() { e.Item.Folder = target })
-	s.Tally.Moved++
-	return nil
-}
-
-func (s *Session) delete(e *Entry, uid imap.UID) error {
-	store := &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{imap.FlagDeleted}}
-	if err := s.c.Store(imap.UIDSetNum(uid), store, nil).Close(); err != nil {
-		return fmt.Errorf("mark deleted: %w", err)
-	}
-	if err := s.c.UIDExpunge(imap.UIDSetNum(uid)).Close(); err != nil {
-		return fmt.Errorf("expunge: %w", err)
-	}
-	s.book.remove(s.person.Email, e)
-	s.Tally.Deleted++
-	return nil
-}
-
-func (s *Session) newFolder(e *Entry, uid imap.UID) error {
-	name := fmt.Sprintf("Crise/Dossier n° %d & suites", s.rng.IntN(1_000_000))
-	made := map[string]bool{}
-	for _, f := range s.book.folders(s.person.Email) {
-		made[f] = true
-	}
-	if err := makeFolder(s.c, s.book, s.person.Email, name, made); err != nil {
-		return err
-	}
-	s.Tally.Folders++
-	return s.move(e, uid, name)
 }

@@ -159,7 +159,10 @@ func (d *Diff) pair(login string, w, g *Item) {
 func sameFolder(w, g *Item) bool { return w.Folder == g.Folder }
 
 // sameDate compares to the second, which is what IMAP carries (RFC 9051 §2.3.3).
-func sameDate(w, g *Item) bool { return w.Date.IsZero() || w.Date.Unix() == g.Date.Unix() }
+func sameDate(w, g *Item) bool {
+	apart := time.Duration(w.Date.Unix()-g.Date.Unix()) * time.Second
+	return w.Date.IsZero() || apart.Abs() <= w.Within
+}
 
 func sameRaw(w, g *Item) bool { return w.Raw == [sha256.Size]byte{} || w.Raw == g.Raw }
 

@@ -25,6 +25,7 @@ type Item struct {
 	Raw    [sha256.Size]byte // of all its bytes; zero in an expectation where a path adds headers
 	Flags  string            // sorted, lower case, parted by one space, without \Recent
 	Date   time.Time         // INTERNALDATE; zero in an expectation that leaves it open
+	Within time.Duration     // in an expectation: how far INTERNALDATE may be from Date; to the second if zero
 	Title  string            // Subject and Message-ID as they stand, for people
 }
 
