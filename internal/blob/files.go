@@ -136,7 +136,7 @@ func (f osFile) Size() (int64, error) {
 // lockName is the file whose lock a node holds while it has the packs open.
 const lockName = "LOCK"
 
-// lock takes the lock of the directory; closing the file gives it back.
+// lock takes the lock of the directory; unlock gives it back.
 // fault.Conflict when another process (or another Packs of this one) has it.
 func lock(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
@@ -157,4 +157,10 @@ func lock(dir string) (*os.File, error) {
 		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0)
 	}
 	return f, nil
+}
+
+// unlock does not leave it to the closing: a child process that is just being
+// started holds copies of all files for a moment, and the lock with them.
+func unlock(f *os.File) error {
+	return errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_UN), f.Close())
 }

@@ -300,5 +300,5 @@ func (s *Packs) release() error {
 	if s.coder != nil {
 		s.coder.close()
 	}
-	return errors.Join(append(errs, s.lock.Close())...)
+	return errors.Join(append(errs, unlock(s.lock))...)
 }

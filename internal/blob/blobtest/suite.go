@@ -358,28 +358,25 @@ func testCompactRefuses(b *bench) {
 func testCompactFails(b *bench) {
 	bodies, sealed := b.fill()
 	broken := errors.New("no database")
-	for name, try := range map[string]func() error{
-		"live": func() error {
-			_, err := b.Compact(b.Context(), sealed.Number, func(blob.Record) (bool, error) { return false, broken }, b.rows.Move)
-			return err
-		},
-		"moved": func() error {
-			_, err := b.Compact(b.Context(), sealed.Number, b.rows.Live, func([]blob.Moved) error { return broken })
-			return err
-		},
-		"moved, but the answer was lost": func() error {
-			_, err := b.Compact(b.Context(), sealed.Number, b.rows.Live, func(m []blob.Moved) error {
-				return errors.Join(b.rows.Move(m), broken)
-			})
-			return err
-		},
+	compact := func(live func(blob.Record) (bool, error), moved func([]blob.Moved) error) error {
+		_, err := b.Compact(b.Context(), sealed.Number, live, moved)
+		return err
+	}
+	for _, try := range []struct {
+		name  string
+		live  func(blob.Record) (bool, error)
+		moved func([]blob.Moved) error
+	}{
+		{"live", func(blob.Record) (bool, error) { return false, broken }, b.rows.Move},
+		{"moved", b.rows.Live, func([]blob.Moved) error { return broken }},
+		{"moved, but the answer was lost", b.rows.Live, func(m []blob.Moved) error { return errors.Join(b.rows.Move(m), broken) }},
 	} {
-		if err := try(); !errors.Is(err, broken) {
-			b.Errorf("%s: %v", name, err)
+		if err := compact(try.live, try.moved); !errors.Is(err, broken) {
+			b.Errorf("%s: %v", try.name, err)
 		}
 		b.wantAll(bodies)
 	}
-	if _, err := b.Compact(b.Context(), sealed.Number, b.rows.Live, b.rows.Move); err != nil {
+	if err := compact(b.rows.Live, b.rows.Move); err != nil {
 		b.Errorf("after the failures: %v", err)
 	}
 	b.wantAll(bodies)
