@@ -116,8 +116,7 @@ func (c *coder) open(ctx context.Context, h *header, record []byte) (manifest []
 	if h.flags&flagZstd == 0 {
 		return plain, true, nil
 	}
-	// The most common manifest is the body and a few bytes.
-	manifest, err = c.dec.DecodeAll(plain, make([]byte, 0, h.size+64))
+	manifest, err = c.dec.DecodeAll(plain, nil) // allocates what the frame says it holds
 	if err != nil {
 		return nil, false, fault.Wrap(err, fault.Corrupt, "a body does not decompress")
 	}
