@@ -86,3 +86,6 @@ func (d Dialect) SkipLocked() string {
 	}
 	return ""
 }
+
+// NoRows tells whether a QueryRow found nothing.
+func NoRows(err error) bool { return errors.Is(err, sql.ErrNoRows) }

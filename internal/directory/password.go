@@ -77,10 +77,7 @@ func verifyPassphrase(verifier, passphrase string) bool {
 // appAlphabet has no letters that people take for digits: 32 of them, 5 bits each.
 var appAlphabet = base32.NewEncoding("abcdefghjkmnpqrstuvwxyz023456789").WithPadding(base32.NoPadding)
 
-// appLength is the letters of an app password without its dashes: 130 bits, 128 of them random.
-const appLength = 26
-
-// MakeAppPassword makes 128 random bits in six groups ("x7k2m-…", 31 characters)
+// MakeAppPassword makes 128 random bits in five groups ("x7k2m-…", 30 characters)
 // and the verifiers that are stored in its place.
 func MakeAppPassword() (secret string, c NewCredential) {
 	raw := make([]byte, 16)

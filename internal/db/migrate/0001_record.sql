@@ -139,10 +139,11 @@ CREATE INDEX duty_members_placement ON duty_members (placement_id);
 
 CREATE TABLE folders (
   row_id {{id}}, id BIGINT NOT NULL, account_id BIGINT NOT NULL, name TEXT NOT NULL,
-  mailbox_id BIGINT NOT NULL DEFAULT 0, role TEXT NOT NULL, uidvalidity BIGINT NOT NULL,
-  uidnext BIGINT NOT NULL, highest_modseq BIGINT NOT NULL, object_id TEXT NOT NULL,
-  permanent_flags TEXT NOT NULL, keywords_ok SMALLINT NOT NULL, read_only SMALLINT NOT NULL,
-  subscribed SMALLINT NOT NULL, valid_from BIGINT NOT NULL, valid_to BIGINT NOT NULL DEFAULT 0);
+  mailbox_id BIGINT NOT NULL, base_name TEXT NOT NULL, role TEXT NOT NULL, object_id TEXT NOT NULL,
+  no_select SMALLINT NOT NULL, uidvalidity BIGINT NOT NULL, uidnext BIGINT NOT NULL,
+  highest_modseq BIGINT NOT NULL, messages BIGINT NOT NULL,
+  permanent_system SMALLINT NOT NULL, permanent_keywords TEXT NOT NULL, any_keyword SMALLINT NOT NULL,
+  valid_from BIGINT NOT NULL, valid_to BIGINT NOT NULL DEFAULT 0);
 CREATE UNIQUE INDEX folders_current ON folders (id) WHERE valid_to = 0;
 CREATE UNIQUE INDEX folders_name ON folders (account_id, name) WHERE valid_to = 0;
 CREATE INDEX folders_account ON folders (account_id, valid_from);
@@ -151,8 +152,8 @@ CREATE TABLE links (
   id {{id}}, account_id BIGINT NOT NULL, placement_id BIGINT NOT NULL, folder_id BIGINT NOT NULL,
   uidvalidity BIGINT NOT NULL, uid BIGINT NOT NULL,
   base_system SMALLINT NOT NULL, base_keywords TEXT NOT NULL, base_mailbox_id BIGINT NOT NULL,
-  server_hash {{bytes}} NOT NULL, server_print {{bytes}} NOT NULL, server_size BIGINT NOT NULL,
-  server_date BIGINT NOT NULL, unkept TEXT NOT NULL,
+  server_hash {{bytes}} NOT NULL, server_print {{bytes}} NOT NULL,
+  unkept_system SMALLINT NOT NULL, unkept_keywords TEXT NOT NULL, appended SMALLINT NOT NULL,
   valid_from BIGINT NOT NULL, valid_to BIGINT NOT NULL DEFAULT 0);
 CREATE UNIQUE INDEX links_placement ON links (placement_id) WHERE valid_to = 0;
 CREATE UNIQUE INDEX links_remote ON links (folder_id, uidvalidity, uid) WHERE valid_to = 0;
@@ -161,28 +162,29 @@ CREATE INDEX links_account ON links (account_id, valid_from);
 CREATE TABLE intents (
   id {{id}}, account_id BIGINT NOT NULL, kind TEXT NOT NULL, placement_id BIGINT NOT NULL,
   folder_id BIGINT NOT NULL, uidvalidity BIGINT NOT NULL, uidnext BIGINT NOT NULL,
-  message_id TEXT NOT NULL, hash {{bytes}} NOT NULL, print {{bytes}} NOT NULL,
   at BIGINT NOT NULL, done_at BIGINT NOT NULL DEFAULT 0, outcome TEXT NOT NULL DEFAULT '');
 CREATE INDEX intents_open ON intents (account_id) WHERE done_at = 0;
 
 CREATE TABLE refusals (
-  id {{id}}, account_id BIGINT NOT NULL, placement_id BIGINT NOT NULL DEFAULT 0,
-  folder_id BIGINT NOT NULL DEFAULT 0, duty_id BIGINT NOT NULL DEFAULT 0,
-  operation TEXT NOT NULL, code TEXT NOT NULL, words TEXT NOT NULL, at BIGINT NOT NULL,
-  retry_at BIGINT NOT NULL DEFAULT 0, accepted_at BIGINT NOT NULL DEFAULT 0,
+  id {{id}}, account_id BIGINT NOT NULL, placement_id BIGINT NOT NULL, folder_id BIGINT NOT NULL,
+  name TEXT NOT NULL, operation TEXT NOT NULL, code TEXT NOT NULL, words TEXT NOT NULL, at BIGINT NOT NULL,
+  times BIGINT NOT NULL DEFAULT 1, last_at BIGINT NOT NULL, accepted_at BIGINT NOT NULL DEFAULT 0,
   accepted_by TEXT NOT NULL DEFAULT '', resolved_at BIGINT NOT NULL DEFAULT 0);
 CREATE INDEX refusals_open ON refusals (account_id) WHERE resolved_at = 0;
 
 CREATE TABLE freezes (
   id {{id}}, tenant_id BIGINT NOT NULL, account_id BIGINT NOT NULL DEFAULT 0, at BIGINT NOT NULL,
   reason TEXT NOT NULL, evidence TEXT NOT NULL, decision TEXT NOT NULL DEFAULT '',
-  decided_at BIGINT NOT NULL DEFAULT 0, decided_by TEXT NOT NULL DEFAULT '');
-CREATE INDEX freezes_open ON freezes (tenant_id, account_id) WHERE decided_at = 0;
+  decided_at BIGINT NOT NULL DEFAULT 0, decided_by TEXT NOT NULL DEFAULT '', spent_at BIGINT NOT NULL DEFAULT 0);
+CREATE INDEX freezes_open ON freezes (tenant_id, account_id);
+
+CREATE TABLE pending (
+  placement_id BIGINT NOT NULL PRIMARY KEY, account_id BIGINT NOT NULL, due_at BIGINT NOT NULL, why TEXT NOT NULL);
+CREATE INDEX pending_due ON pending (account_id, due_at);
 
 CREATE TABLE mirror_accounts (
-  account_id BIGINT NOT NULL PRIMARY KEY, merged_modseq BIGINT NOT NULL DEFAULT 0,
-  full_at BIGINT NOT NULL DEFAULT 0, pulled_at BIGINT NOT NULL DEFAULT 0,
-  state TEXT NOT NULL DEFAULT '', words TEXT NOT NULL DEFAULT '', cold_done SMALLINT NOT NULL DEFAULT 0);
+  account_id BIGINT NOT NULL PRIMARY KEY, merged_modseq BIGINT NOT NULL, unlinked SMALLINT NOT NULL,
+  pulled_at BIGINT NOT NULL, rebuilt_at BIGINT NOT NULL);
 
 CREATE TABLE jobs (
   id {{id}}, tenant_id BIGINT NOT NULL DEFAULT 0, kind TEXT NOT NULL, payload TEXT NOT NULL,
