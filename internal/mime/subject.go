@@ -1,0 +1,90 @@
+package mime
+
+import "strings"
+
+// BaseSubject is the subject without the marks of replies and forwards (RFC
+// 5256 §2.1), decoded, for comparing and threading. Fold it to compare.
+func BaseSubject(value string) string {
+	s, _ := BaseSubjectReply(value)
+	return s
+}
+
+// BaseSubjectReply is BaseSubject, and whether marks were taken off.
+func BaseSubjectReply(value string) (base string, reply bool) {
+	s := squeeze(DecodeWords(value))
+	for {
+		t := strings.TrimRight(s, " ")
+		for hasFoldSuffix(t, "(fwd)") {
+			t = strings.TrimRight(t[:len(t)-5], " ")
+			reply = true
+		}
+		t, marked := cutLeaders(t)
+		reply = reply || marked
+		if len(t) > 5 && equalFold(t[:5], "[fwd:") && t[len(t)-1] == ']' {
+			s, reply = strings.TrimSpace(t[5:len(t)-1]), true
+			continue
+		}
+		return t, reply
+	}
+}
+
+// cutLeaders takes off subj-leader and subj-blob as long as something is left.
+func cutLeaders(s string) (string, bool) {
+	marked := false
+	for {
+		s = strings.TrimLeft(s, " ")
+		if rest, ok := cutReply(s); ok {
+			s, marked = rest, true
+			continue
+		}
+		if rest, ok := cutBlob(s); ok && rest != "" {
+			s = rest
+			continue
+		}
+		return s, marked
+	}
+}
+
+// cutReply takes off *subj-blob ("re" / "fw" / "fwd") [subj-blob] ":".
+func cutReply(s string) (string, bool) {
+	for {
+		rest, ok := cutBlob(s)
+		if !ok {
+			break
+		}
+		s = rest
+	}
+	n := 0
+	switch {
+	case hasFoldPrefix(s, "fwd"):
+		n = 3
+	case hasFoldPrefix(s, "re"), hasFoldPrefix(s, "fw"):
+		n = 2
+	default:
+		return "", false
+	}
+	s = strings.TrimLeft(s[n:], " ")
+	if rest, ok := cutBlob(s); ok {
+		s = rest
+	}
+	if !strings.HasPrefix(s, ":") {
+		return "", false
+	}
+	return s[1:], true
+}
+
+// cutBlob takes off "[" *BLOBCHAR "]" *WSP.
+func cutBlob(s string) (string, bool) {
+	if !strings.HasPrefix(s, "[") {
+		return "", false
+	}
+	i := strings.IndexAny(s[1:], "[]")
+	if i < 0 || s[1+i] == '[' {
+		return "", false
+	}
+	return strings.TrimLeft(s[i+2:], " "), true
+}
+
+func hasFoldPrefix(s, p string) bool { return len(s) >= len(p) && equalFold(s[:len(p)], p) }
+
+func hasFoldSuffix(s, p string) bool { return len(s) >= len(p) && equalFold(s[len(s)-len(p):], p) }
