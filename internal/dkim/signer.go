@@ -10,7 +10,8 @@ import (
 	"relais/internal/fault"
 )
 
-// Source finds the sealed keys of a domain; nil when it has none. The record fills it.
+// Source finds the sealed keys of a domain (U-labels, lower case); nil when it
+// has none or is not ours. The record fills it.
 type Source interface {
 	SealedKeys(ctx context.Context, domain string) ([]byte, error)
 }
@@ -20,7 +21,7 @@ type Opener interface {
 	Open(context string, box []byte) ([]byte, error)
 }
 
-// SealContext is the context under which a domain's keys are sealed and opened.
+// SealContext is the context under which the keys of a domain (U-labels) are sealed and opened.
 func SealContext(domain string) string { return "dkim/" + domain }
 
 // believed is how long opened keys are used before the source is asked again:
@@ -49,13 +50,17 @@ func NewSigner(source Source, opener Opener, clock clock.Clock) *Signer {
 }
 
 // Sign returns the DKIM-Signature fields to be put before msg; nothing when the
-// domain (A-labels) has no keys.
+// domain (U-labels, as in mail.Address) has no keys.
 func (s *Signer) Sign(ctx context.Context, domain string, msg []byte) ([]byte, error) {
 	keys, err := s.keys(ctx, domain)
 	if err != nil || len(keys) == 0 {
 		return nil, err
 	}
-	return keys.Sign(domain, msg, s.clock.Now())
+	ascii, err := asciiName(domain)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "domain %s cannot be signed for", domain)
+	}
+	return keys.Sign(ascii, msg, s.clock.Now())
 }
 
 // Forget drops the opened keys of a domain: call it when they were changed here.

@@ -25,13 +25,13 @@ type TXT interface {
 
 // Result is what became of one signature, in the order of the message.
 type Result struct {
-	Status    Status
-	Domain    string // d=, A-labels; "" when the signature does not parse
-	Selector  string // s=
-	Identity  string // i= or "@" + Domain
-	Algorithm string // a=
-	Short     string // the first 8 characters of b= (RFC 6008 §3)
-	Reason    string // why it is not Pass; "" for Pass
+	Status    Status `json:"status"`
+	Domain    string `json:"domain,omitempty"`    // d=, A-labels; "" when the signature does not parse
+	Selector  string `json:"selector,omitempty"`  // s=
+	Identity  string `json:"identity,omitempty"`  // i= or "@" + Domain
+	Algorithm string `json:"algorithm,omitempty"` // a=
+	Short     string `json:"short,omitempty"`     // the first 8 characters of b= (RFC 6008 §3)
+	Reason    string `json:"reason,omitempty"`    // why it is not Pass; "" for Pass
 }
 
 // Verifier verifies signatures. It keeps parsed keys; safe for concurrent use.
