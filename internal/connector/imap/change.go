@@ -87,7 +87,7 @@ type Copied struct {
 }
 
 // maxCopied bounds how many pairs a COPYUID may stand for.
-const maxCopied = 10_000_000
+const maxCopied = 1_000_000
 
 func (k *Copied) take(code imap.Code) {
 	validity, from, to, ok := code.CopyUID()

@@ -50,8 +50,11 @@ type Config struct {
 	// Dial opens the stream; nil is TCP with keep-alive.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
-	// Timeout bounds the time to connect, and the time without a byte from the
-	// server while a command waits, or without a byte taken. Default 1 minute.
+	// DialTimeout bounds connecting, TLS and greeting together. Default 30 seconds.
+	DialTimeout time.Duration
+	// Timeout bounds the silence of the server while a command waits: nothing
+	// sent, nothing taken. Default 3 minutes, since the first SELECT of a big
+	// mailbox may be a long one.
 	Timeout time.Duration
 	// IdleFor is how long one IDLE lasts before it is issued again. Default 28
 	// minutes: servers may hang up after 30 (RFC 9051 §6.3.13).
@@ -85,7 +88,7 @@ func (cfg *Config) setDefaults() error {
 	for _, d := range []struct {
 		field   *time.Duration
 		initial time.Duration
-	}{{&cfg.Timeout, time.Minute}, {&cfg.IdleFor, 28 * time.Minute}, {&cfg.PollEvery, 30 * time.Second}} {
+	}{{&cfg.DialTimeout, 30 * time.Second}, {&cfg.Timeout, 3 * time.Minute}, {&cfg.IdleFor, 28 * time.Minute}, {&cfg.PollEvery, 30 * time.Second}} {
 		if *d.field == 0 {
 			*d.field = d.initial
 		}
@@ -121,6 +124,7 @@ type Conn struct {
 	untagged int
 	handler  Handler
 	selected string // mailbox, "" when none
+	modseqs  bool   // it keeps mod-sequences
 	bye      *imap.Status
 	err      error // why it ended
 	oddities int
@@ -136,7 +140,7 @@ func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, cfg.DialTimeout)
 	defer cancel()
 	raw, err := cfg.Dial(ctx, "tcp", cfg.Addr)
 	if err != nil {
@@ -170,7 +174,7 @@ func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 
 // handshake is what happens before the reading goroutine: greeting and TLS.
 func (c *Conn) handshake(ctx context.Context) error {
-	c.stream.wait(c.cfg.Timeout)
+	c.stream.wait(c.cfg.DialTimeout)
 	if c.cfg.TLS == TLSImplicit {
 		if err := c.startTLS(ctx); err != nil {
 			return err

@@ -2,6 +2,7 @@ package imapconn
 
 import (
 	"fmt"
+	"strings"
 
 	"relais/internal/fault"
 	"relais/internal/imap"
@@ -71,9 +72,15 @@ func (e *Error) code() fault.Code {
 	case imap.CodeCannot, imap.CodeBadCharset, imap.CodeUnknownCTE, imap.CodeUseAttr, imap.CodeClientBug, imap.CodeParse:
 		return fault.Invalid
 	}
-	switch {
+	switch text := strings.ToLower(e.Status.Text); {
 	case e.Status.Word == imap.Bye:
 		return fault.Unavailable
+	case e.Status.Word == imap.No && (strings.Contains(text, "doesn't exist") || strings.Contains(text, "does not exist")):
+		return fault.NotFound // Dovecot 2.3 and Exchange give no code to SELECT of a missing mailbox
+	case e.Status.Word == imap.No && strings.Contains(text, "already exists"):
+		return fault.Conflict
+	case e.Status.Word == imap.No && strings.Contains(text, "quota"):
+		return fault.OverLimit
 	case e.Status.Word == imap.Bad:
 		return fault.Invalid
 	case e.Command == "LOGIN" || e.Command == "AUTHENTICATE":

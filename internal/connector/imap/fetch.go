@@ -126,13 +126,21 @@ func (c *Conn) fetchItems(o FetchOptions) []imap.FetchItem {
 		}
 	}
 	add(o.Flags, imap.ItemFlags)
-	add((o.Flags || o.ChangedSince > 0) && c.Has(imap.CapCondStore), imap.ItemModSeq)
+	add((o.Flags || o.ChangedSince > 0) && c.keepsModSeqs(), imap.ItemModSeq)
 	add(o.InternalDate, imap.ItemInternalDate)
 	add(o.Size, imap.ItemSize)
 	add(o.ObjectID && c.Has(imap.CapObjectID), imap.ItemEmailID, imap.ItemThreadID)
 	add(o.Envelope, imap.ItemEnvelope)
 	add(o.Structure, imap.ItemBodyStructure)
 	return append(items, o.Sections...)
+}
+
+// keepsModSeqs tells whether the selected mailbox has mod-sequences: asking one
+// that has none (NOMODSEQ) for them is an error (RFC 7162 §3.1.2.2).
+func (c *Conn) keepsModSeqs() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.modseqs
 }
 
 // FetchFlags asks for UID, flags and (where offered) mod-sequence: of all

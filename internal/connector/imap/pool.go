@@ -307,8 +307,8 @@ func (p *Pool) Reset() {
 	p.wake()
 }
 
-// Close closes the idle connections, and those lent when they are given back.
-func (p *Pool) Close() {
+// Close closes the idle connections, and those lent when they are given back. It never fails.
+func (p *Pool) Close() error {
 	p.mu.Lock()
 	p.closed = true
 	var idle []*Lease
@@ -323,4 +323,5 @@ func (p *Pool) Close() {
 	for _, l := range idle {
 		_ = l.Close()
 	}
+	return nil
 }

@@ -88,6 +88,7 @@ func (c *Conn) Select(ctx context.Context, mailbox string, o SelectOptions) (*Se
 		name = "EXAMINE"
 	}
 	s := &Selected{Name: mailbox}
+	condStore := c.Has(imap.CapCondStore)
 	cmd := &command{name: name, exclusive: true, selecting: s}
 	cmd.onDone = func(status imap.Status) {
 		s.take(status.Code)
@@ -96,13 +97,14 @@ func (c *Conn) Select(ctx context.Context, mailbox string, o SelectOptions) (*Se
 		c.selected, c.handler = "", Handler{}
 		if status.Word == imap.OK {
 			c.selected, c.handler = mailbox, o.Handler
+			c.modseqs = s.HighestModSeq > 0 && condStore
 		}
 	}
 	var params imap.SelectParams
 	if c.Enabled(imap.CapQResync) {
 		params.QResync = o.QResync
 	}
-	params.CondStore = c.Has(imap.CapCondStore)
+	params.CondStore = condStore
 	_, err := c.exec(ctx, cmd, func(e *imap.Encoder) {
 		c.mu.Lock()
 		c.selected, c.handler = "", Handler{}

@@ -79,12 +79,19 @@ func (t *timedConn) wait(d time.Duration) {
 
 func (t *timedConn) Read(p []byte) (int, error) {
 	n, err := t.Conn.Read(p)
+	if n > 0 {
+		t.progress()
+	}
+	return n, err
+}
+
+// progress gives a timed read its time anew: the server sent or took something.
+func (t *timedConn) progress() {
 	t.mu.Lock()
-	if t.reading > 0 && n > 0 {
+	defer t.mu.Unlock()
+	if t.reading > 0 {
 		_ = t.SetReadDeadline(time.Now().Add(t.reading))
 	}
-	t.mu.Unlock()
-	return n, err
 }
 
 func (t *timedConn) Write(p []byte) (int, error) {
@@ -96,6 +103,7 @@ func (t *timedConn) Write(p []byte) (int, error) {
 		if err != nil {
 			return written, err
 		}
+		t.progress() // a long APPEND gets no answer while it is sent
 		p = p[n:]
 	}
 	return written, nil
