@@ -1,7 +1,6 @@
 package smtpd
 
 import (
-	"io"
 	"strconv"
 
 	"relais/internal/smtp"
@@ -44,11 +43,7 @@ func (c *conn) command(line []byte) error {
 	case smtp.Help:
 		c.say("214 2.0.0 see RFC 5321")
 	case smtp.Quit:
-		c.say("221 2.0.0 " + c.cfg.Hostname + " goodbye")
-		if err := c.flush(); err != nil {
-			return err
-		}
-		return io.EOF
+		return c.goodbye("221 2.0.0 " + c.cfg.Hostname + " goodbye")
 	}
 	return nil
 }

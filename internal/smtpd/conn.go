@@ -16,7 +16,7 @@ import (
 	"relais/internal/smtp"
 )
 
-// errClose ends a connection after its last reply was said.
+// errClose ends a connection after its last reply, though the client may be sending still.
 var errClose = errors.New("close")
 
 // conn is one connection: the dialogue's state and the means to speak. Only its
@@ -63,7 +63,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 
 // serve leads the dialogue to its end.
 func (c *conn) serve() {
-	defer c.raw.Close()
+	defer func() { c.stream.Close() }() // a TLS one says that it ends
 	start := c.cfg.Clock.Now()
 	err := c.dialogue()
 	c.dropBody()
@@ -179,15 +179,22 @@ func (c *conn) readLine() ([]byte, error) {
 		c.say("500 5.5.2 line too long, closing")
 		return nil, errClose
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		c.say("421 4.4.2 " + c.cfg.Hostname + " no command for too long, closing")
-		return nil, errClose
+		return nil, c.goodbye("421 4.4.2 " + c.cfg.Hostname + " no command for too long, closing")
 	}
 	return line, err
 }
 
 func (c *conn) sayClosing() error {
-	c.say("421 4.3.2 " + c.cfg.Hostname + " closing down, try again later")
-	return errClose
+	return c.goodbye("421 4.3.2 " + c.cfg.Hostname + " closing down, try again later")
+}
+
+// goodbye says a last line to a client that is sending nothing.
+func (c *conn) goodbye(line string) error {
+	c.say(line)
+	if err := c.flush(); err != nil {
+		return err
+	}
+	return io.EOF
 }
 
 // startWaiting sets the deadline of a wait that Shutdown may interrupt. False

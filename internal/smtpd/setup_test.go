@@ -104,6 +104,13 @@ func (h *recorder) take() (message, bool) {
 	return m, true
 }
 
+// tries is how many sign-ins were asked about.
+func (h *recorder) tries() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.attempts
+}
+
 // start serves cfg on a loopback port until the test ends.
 func start(t testing.TB, cfg Config, h Handler) (*Server, string) {
 	t.Helper()
