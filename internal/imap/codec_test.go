@@ -291,8 +291,8 @@ func TestCodes(t *testing.T) {
 		t.Error(v, uids, ok)
 	}
 	d := client(" [NOT CLOSED\r\n")
-	if d.Status(OK); d.Err() == nil {
-		t.Error("an unclosed code was taken")
+	if s := d.Status(OK); d.Err() != nil || s.Code.Name != "NOT" {
+		t.Error("an unclosed code:", s, d.Err())
 	}
 	d = client("\r\n")
 	if s := d.Status(OK); d.Err() != nil || s.Text != "" {

@@ -206,19 +206,24 @@ func (d *Decoder) Number64() uint64 {
 	return n
 }
 
-// Flag is a flag or a LIST attribute: "\Seen", "$Forwarded", `\*`. Its case is kept.
+// Flag is a flag or a LIST attribute: "\Seen", "$Forwarded", `\*`. Its case is
+// kept. A client takes keywords that are no atoms ("[a]", 8-bit), which some
+// servers have: IsFlag tells them apart.
 func (d *Decoder) Flag() string {
+	mask := uint16(isAtom)
+	if !d.opt.Server {
+		mask = isValue
+	}
 	if !d.Accept('\\') {
-		return d.word(isAtom, "a flag")
+		return d.word(mask, "a flag")
 	}
 	if d.Accept('*') {
 		return `\*`
 	}
-	return shareFlag(d.take(isAtom, "a flag"))
+	return shareFlag(d.take(mask, "a flag"))
 }
 
-// Flags is flag-list: "(" flags ")". A client also takes flags that are no
-// atoms (quoted keywords), which some servers send.
+// Flags is flag-list: "(" flags ")". A client also takes quoted keywords.
 func (d *Decoder) Flags() []string {
 	flags := []string{}
 	d.List(func() {

@@ -182,7 +182,8 @@ func (d *Decoder) Status(word string) Status {
 	return s
 }
 
-// Code reads a response code with its brackets.
+// Code reads a response code with its brackets. A client forgives a missing
+// "]": the rest of the line is then the code's.
 func (d *Decoder) Code() Code {
 	d.Expect('[')
 	c := Code{Name: upper(string(d.take(isCode, "a response code")))}
@@ -191,10 +192,7 @@ func (d *Decoder) Code() Code {
 		quoted := false
 		for d.err == nil {
 			b := d.Peek()
-			if d.err == nil && class[b]&isText == 0 {
-				d.Want("]")
-			}
-			if d.err != nil || b == ']' && !quoted {
+			if d.err != nil || class[b]&isText == 0 || b == ']' && !quoted {
 				break
 			}
 			if b == '"' {
@@ -212,6 +210,9 @@ func (d *Decoder) Code() Code {
 			d.next()
 		}
 		c.Args = string(args)
+	}
+	if !d.opt.Server && d.AtEnd() {
+		return c
 	}
 	d.Expect(']')
 	return c
