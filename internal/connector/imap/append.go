@@ -34,9 +34,10 @@ func (c *Conn) Append(ctx context.Context, mailbox string, m AppendMessage) (App
 	return results[0], err
 }
 
-// AppendAll files messages, in order: in one MULTIAPPEND where that is offered
-// (all or none, RFC 3502), else by pipelined APPENDs. If the server refuses the
-// lot it is tried one by one, so that a refusal blocks only its own message.
+// AppendAll files messages, in order: by MULTIAPPEND where that is offered (RFC
+// 3502: a lot is filed whole or not at all), else by pipelined APPENDs. If the
+// server refuses a lot it is tried one by one, so that a refusal blocks only its
+// own message.
 //
 // There is one result for each message. The error tells that the connection
 // broke: then the outcome is unknown for those whose Err says the same.
@@ -47,26 +48,61 @@ func (c *Conn) AppendAll(ctx context.Context, mailbox string, messages []AppendM
 		return results, err
 	}
 	defer leave()
-	if len(messages) > 1 && c.Has(imap.CapMultiAppend) {
-		status, err := c.startAppend(ctx, mailbox, messages).wait()
-		switch {
-		case err == nil:
-			appended(results, status.Code)
-			return results, nil
-		case !isRefusal(err):
-			for i := range results {
-				results[i].Err = err
+	if !c.Has(imap.CapMultiAppend) {
+		return results, c.appendEach(ctx, mailbox, messages, results)
+	}
+	for from, to := 0, 0; from < len(messages); from = to {
+		to = from + lot(messages[from:])
+		if err := c.appendLot(ctx, mailbox, messages[from:to], results[from:to]); err != nil {
+			for i := range results[to:] {
+				results[to+i].Err = err
 			}
 			return results, err
-		case fault.Is(err, fault.NotFound) || fault.Retryable(err):
-			// The same would be said of each.
-			for i := range results {
-				results[i].Err = err
-			}
-			return results, nil
 		}
 	}
-	return results, c.appendEach(ctx, mailbox, messages, results)
+	return results, nil
+}
+
+// A lot has at most this many messages and bytes, so that a refusal or a broken
+// connection costs little; one message may be bigger.
+const (
+	lotMessages = 500
+	lotBytes    = 32 << 20
+)
+
+// lot is how many of the messages go together.
+func lot(messages []AppendMessage) int {
+	size := 0
+	for i, m := range messages[:min(len(messages), lotMessages)] {
+		if size += len(m.Body); size > lotBytes && i > 0 {
+			return i
+		}
+	}
+	return min(len(messages), lotMessages)
+}
+
+// appendLot files the messages by one command, or each by its own when the lot
+// was refused for a reason that may concern one message alone.
+func (c *Conn) appendLot(ctx context.Context, mailbox string, messages []AppendMessage, results []Appended) error {
+	if len(messages) == 1 {
+		return c.appendEach(ctx, mailbox, messages, results)
+	}
+	status, err := c.startAppend(ctx, mailbox, messages).wait()
+	if err == nil {
+		appended(results, status.Code)
+		return nil
+	}
+	refused := isRefusal(err)
+	if refused && !fault.Is(err, fault.NotFound) && !fault.Retryable(err) {
+		return c.appendEach(ctx, mailbox, messages, results)
+	}
+	for i := range results {
+		results[i].Err = err
+	}
+	if refused {
+		return nil // the same would be said of each
+	}
+	return err
 }
 
 // appendWindow is how many APPENDs are in flight at most: enough to hide the

@@ -104,3 +104,15 @@ func TestStoreUnchangedSince(t *testing.T) {
 		t.Fatal(got, err)
 	}
 }
+
+func TestLotsAreBounded(t *testing.T) {
+	t.Parallel()
+	big := AppendMessage{Body: make([]byte, lotBytes/2+1)}
+	for want, messages := range map[int][]AppendMessage{
+		1: {big, big}, 2: {{}, big, big}, lotMessages: make([]AppendMessage, 3*lotMessages), 0: nil,
+	} {
+		if got := lot(messages); got != want {
+			t.Errorf("%d of %d messages, want %d", got, len(messages), want)
+		}
+	}
+}

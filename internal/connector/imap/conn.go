@@ -111,6 +111,8 @@ type Conn struct {
 	stream *timedConn
 	log    *slog.Logger
 
+	greeting imap.Status
+
 	gate  *semaphore.Weighted // see enter
 	write sync.Mutex          // the encoder: one command is written at a time
 	enc   *imap.Encoder
@@ -189,6 +191,7 @@ func (c *Conn) handshake(ctx context.Context) error {
 	if !imap.IsStatus(greeting.Word) {
 		return errGreeting
 	}
+	c.greeting = greeting
 	if greeting.Word != imap.OK && greeting.Word != imap.PreAuth {
 		return &Error{Command: "greeting", Status: greeting}
 	}
@@ -278,6 +281,9 @@ func (c *Conn) Enabled(capability string) bool {
 	defer c.mu.Unlock()
 	return c.enabled.Has(capability)
 }
+
+// Greeting is how the server introduced itself.
+func (c *Conn) Greeting() imap.Status { return c.greeting }
 
 // Peer is the server's address as configured.
 func (c *Conn) Peer() string { return c.cfg.Addr }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"relais/internal/clock"
 	"relais/internal/fault"
 	"relais/internal/imap"
 	"relais/internal/mail"
@@ -383,7 +384,8 @@ func TestDovecotPool(t *testing.T) {
 	t.Parallel()
 	s := start(t, dovecot.Config{Extra: "protocol imap {\n  mail_max_userip_connections = 2\n}"})
 	secret := dovecot.MasterPassword
-	p := NewPool(PoolConfig{Conn: Config{Addr: s.Addr, TLS: TLSNone}, Max: 5, PerAccount: 4,
+	now := clock.At(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	p := NewPool(PoolConfig{Conn: Config{Addr: s.Addr, TLS: TLSNone}, Max: 5, PerAccount: 4, Clock: now,
 		SignIn: func(_ context.Context, login string) (Credentials, error) {
 			return Credentials{Login: login, Master: dovecot.MasterUser, Secret: secret}, nil
 		}})
@@ -403,8 +405,10 @@ func TestDovecotPool(t *testing.T) {
 	if l == nil || l.Conn != a.Conn {
 		t.Fatal("a connection was not used again")
 	}
+	// One that the server has closed meanwhile, or that answers no more, is not lent again.
 	_ = b.Close()
 	b.Release()
+	now.Advance(time.Minute)
 	must(p.Lease(t.Context(), ann))(t).Release()
 	secret = "wrong"
 	if _, err := p.Lease(t.Context(), "nobody@example.test"); !fault.Is(err, fault.Unauthenticated) {
@@ -416,6 +420,16 @@ func TestDovecotPool(t *testing.T) {
 		t.Error("not left alone:", err)
 	}
 	l.Release()
+	now.Advance(time.Minute)
+	secret = dovecot.MasterPassword
+	again := must(p.Lease(t.Context(), ann))(t)
+	if again.Conn != l.Conn {
+		t.Error("a live connection was not used again")
+	}
+	again.Release()
+	now.Advance(time.Hour)
+	p.Trim()
+	<-again.Done()
 }
 
 func BenchmarkDovecot(b *testing.B) {

@@ -110,8 +110,18 @@ func NewPool(cfg PoolConfig) *Pool {
 func (p *Pool) Lease(ctx context.Context, login string) (*Lease, error) {
 	for {
 		l, wait, err := p.reserve(login)
-		if err != nil || l != nil {
-			return l, err
+		if err != nil {
+			return nil, err
+		}
+		if l != nil {
+			if p.alive(ctx, l) {
+				return l, nil
+			}
+			l.Release() // which drops it
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			continue
 		}
 		if wait == nil {
 			l, err := p.connect(ctx, login)
@@ -126,6 +136,23 @@ func (p *Pool) Lease(ctx context.Context, login string) (*Lease, error) {
 			return nil, context.Cause(ctx)
 		}
 	}
+}
+
+// A connection unused for longer than freshFor is asked whether it lives, and has checkTime to answer.
+const (
+	freshFor  = 15 * time.Second
+	checkTime = 10 * time.Second
+)
+
+// alive tells whether an idle connection still has a server at its other end:
+// one that lost its power, or a firewall that forgot, says nothing.
+func (p *Pool) alive(ctx context.Context, l *Lease) bool {
+	if p.cfg.Clock.Now().Sub(l.used) < freshFor {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	return l.Noop(ctx) == nil
 }
 
 // reserve takes an idle connection, or counts one to be made (all three
