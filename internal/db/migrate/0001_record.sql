@@ -96,6 +96,7 @@ CREATE TABLE changes (
   after_system SMALLINT NOT NULL, after_keywords TEXT NOT NULL, detail TEXT NOT NULL,
   PRIMARY KEY (account_id, modseq)){{clustered}};
 CREATE INDEX changes_gone ON changes (from_mailbox_id, modseq) WHERE from_mailbox_id <> 0;
+CREATE INDEX changes_expunged ON changes (account_id, at) WHERE kind = 'expunge';
 CREATE INDEX changes_placement ON changes (placement_id, modseq) WHERE placement_id <> 0;
 
 CREATE TABLE thread_ids (
@@ -205,6 +206,7 @@ CREATE TABLE queue (
   claimed_until BIGINT NOT NULL DEFAULT 0, last_reply TEXT NOT NULL DEFAULT '',
   expires_at BIGINT NOT NULL, smtputf8 SMALLINT NOT NULL, eight_bit SMALLINT NOT NULL,
   via TEXT NOT NULL, created_at BIGINT NOT NULL, done_at BIGINT NOT NULL DEFAULT 0,
+  delay_told_at BIGINT NOT NULL DEFAULT 0,
   dsn_envid TEXT NOT NULL DEFAULT '', dsn_ret TEXT NOT NULL DEFAULT '',
   dsn_notify TEXT NOT NULL DEFAULT '', dsn_orcpt TEXT NOT NULL DEFAULT '',
   account_id BIGINT NOT NULL DEFAULT 0, person_id BIGINT NOT NULL DEFAULT 0);
