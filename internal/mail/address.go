@@ -16,14 +16,15 @@ type Address struct {
 
 var errAddress = errors.New("not an e-mail address")
 
-// ParseAddress reads "local@domain", at most 254 bytes, local part at most 64
-// (RFC 5321 §4.5.3.1). "" gives the null address. A quoted local part loses its quotes.
+// ParseAddress reads "local@domain", at most 254 bytes (RFC 5321 §4.5.3.1.3). The
+// local part alone may exceed that section's 64: the bounce addresses of many
+// senders do. "" gives the null address. A quoted local part loses its quotes.
 func ParseAddress(s string) (Address, error) {
 	if s == "" {
 		return Address{}, nil
 	}
 	at := strings.LastIndexByte(s, '@')
-	if at <= 0 || at == len(s)-1 || len(s) > 254 || at > 66 {
+	if at <= 0 || at == len(s)-1 || len(s) > 254 {
 		return Address{}, errAddress
 	}
 	local, domain := s[:at], s[at+1:]

@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"errors"
 	"strings"
 
 	"relais/internal/fault"
@@ -49,8 +50,8 @@ func (c *conn) auth(args string) error {
 		c.sayBad("504 5.5.4 sign-in by PLAIN or LOGIN only")
 		return nil
 	}
-	if r, ok := err.(*smtp.Reply); ok {
-		c.refuse(r)
+	if _, ok := errors.AsType[*smtp.Reply](err); ok {
+		c.refuse(err)
 		return nil
 	}
 	if err != nil {

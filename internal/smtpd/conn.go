@@ -19,6 +19,9 @@ import (
 // errClose ends a connection after its last reply, though the client may be sending still.
 var errClose = errors.New("close")
 
+// lingers is how many times Timeouts.Linger a client may go on sending what nobody reads.
+const lingers = 12
+
 // conn is one connection: the dialogue's state and the means to speak. Only its
 // own goroutine touches it, but for what mu guards.
 type conn struct {
@@ -243,9 +246,9 @@ func (c *conn) linger() {
 			_ = half.CloseWrite() // a dead connection shows at the read below
 		}
 	}
-	_ = c.raw.SetReadDeadline(time.Now().Add(c.cfg.Timeouts.Linger))
 	buf := make([]byte, 16<<10)
-	for {
+	for end := time.Now().Add(lingers * c.cfg.Timeouts.Linger); time.Now().Before(end); {
+		_ = c.raw.SetReadDeadline(time.Now().Add(c.cfg.Timeouts.Linger))
 		if _, err := c.raw.Read(buf); err != nil {
 			return
 		}

@@ -62,7 +62,7 @@ type Timeouts struct {
 	Message   time.Duration // for a whole message; 1 h
 	Reply     time.Duration // for a reply to be taken; 1 min
 	Handler   time.Duration // for one call of the handler: clients wait 5 to 10 min; 4 min
-	Linger    time.Duration // for the other side to take the reply before a hard close; 5 s
+	Linger    time.Duration // for more bytes, or the end, after a last reply; 5 s (and 12 times that in all)
 }
 
 func (c *Config) setDefaults() {

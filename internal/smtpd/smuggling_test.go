@@ -74,6 +74,17 @@ func TestCommandsEndInCRLF(t *testing.T) {
 	}
 }
 
+// TestRefusalReachesAClientThatGoesOnSending: a reset would lose the reply, and
+// the client would come again for days.
+func TestRefusalReachesAClientThatGoesOnSending(t *testing.T) {
+	t.Parallel()
+	_, addr := start(t, Config{}, &recorder{})
+	reply, _ := sendMessage(t, addr, "a\nb\r\n"+strings.Repeat("0123456789\r\n", 1<<20)+".\r\n", 1<<20)
+	if !strings.HasPrefix(reply, "554 5.5.2 ") {
+		t.Errorf("answered %q", reply)
+	}
+}
+
 // sendMessage sends data after 354 in pieces and returns the reply, and all that is said after it.
 func sendMessage(t *testing.T, addr, data string, size int) (reply, rest string) {
 	t.Helper()
