@@ -20,12 +20,12 @@ type Batch struct {
 	Duties   []Duty
 }
 
-// ClaimRelay claims at most limit duties of the domain that are due, the longest
-// waiting first, and groups them by arrival. A relay's claim that outlived its
-// lease is due again, marked uncertain.
+// ClaimRelay claims at most limit owed duties of the domain that are due, the
+// longest waiting first, and groups them by arrival. A claim that outlived its
+// lease is not taken again: its outcome is unknown, see Lapsed.
 func (tx *Tx) ClaimRelay(ctx context.Context, domain mail.DomainID, limit int, lease time.Duration) ([]Batch, error) {
 	due, err := db.Collect(scan)(tx.Query(ctx, `SELECT `+columns+` FROM duties
- WHERE domain_id = $1 AND next_at <= $2 AND state IN ('owed', 'claimed') AND claimed_by <> 'append'
+ WHERE domain_id = $1 AND next_at <= $2 AND state IN ('owed', 'claimed') AND state = 'owed'
  ORDER BY next_at, id LIMIT $3`+tx.Dialect().SkipLocked(), domain, mail.Micros(tx.Now), limit))
 	if err != nil {
 		return nil, err
@@ -33,7 +33,6 @@ func (tx *Tx) ClaimRelay(ctx context.Context, domain mail.DomainID, limit int, l
 	var out []Batch
 	at := map[string]int{}
 	for _, d := range due {
-		d.Uncertain = d.State == Claimed
 		if err := tx.claim(ctx, &d, Relay, lease); err != nil {
 			return nil, err
 		}
@@ -62,7 +61,6 @@ func (tx *Tx) ClaimAppend(ctx context.Context, id mail.DutyID, lease time.Durati
 	if err := d.may(Owed, Unseen, Handed, Claimed); err != nil {
 		return d, err
 	}
-	d.Uncertain = d.State == Claimed
 	return d, tx.claim(ctx, &d, Append, lease)
 }
 
@@ -74,7 +72,29 @@ func (tx *Tx) claim(ctx context.Context, d *Duty, by By, lease time.Duration) er
 	return err
 }
 
-// NextDue is when the first duty of the domain (0: of any) becomes due; the zero time when none waits.
+// Lapsed lists at most limit duties of the domain that a relay claimed and never
+// answered for, the longest lapsed first: the primary may have them or not, so
+// the mirror looks before they are released.
+func (tx *Tx) Lapsed(ctx context.Context, domain mail.DomainID, limit int) ([]Duty, error) {
+	return db.Collect(scan)(tx.Query(ctx, `SELECT `+columns+` FROM duties
+ WHERE domain_id = $1 AND next_at <= $2 AND state IN ('owed', 'claimed') AND state = 'claimed' AND claimed_by = 'relay'
+ ORDER BY next_at, id LIMIT $3`, domain, mail.Micros(tx.Now), limit))
+}
+
+// Doubt ends a relay's claim without an answer: it is lapsed from now on.
+func (tx *Tx) Doubt(ctx context.Context, id mail.DutyID, words string) error {
+	d, err := tx.locked(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := d.may(Claimed); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `UPDATE duties SET claimed_until = $2, next_at = $2, reply = $3 WHERE id = $1`, id, mail.Micros(tx.Now), db.Text(words))
+	return err
+}
+
+// NextDue is when the first duty of the domain (0: of any) becomes due, or lapses; the zero time when none waits.
 func (tx *Tx) NextDue(ctx context.Context, domain mail.DomainID) (time.Time, error) {
 	var at int64
 	err := tx.QueryRow(ctx, `SELECT COALESCE(MIN(next_at), 0) FROM duties WHERE state IN ('owed', 'claimed') AND claimed_by <> 'append'

@@ -66,8 +66,6 @@ type Duty struct {
 	OwedAt       time.Time
 	HandedAt     time.Time
 	SeenAt       time.Time
-	// Uncertain says that an earlier claim was never released: its outcome is unknown.
-	Uncertain bool
 }
 
 // Member is an account that receives the message of a group's duty.

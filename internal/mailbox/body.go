@@ -62,3 +62,15 @@ func (tx *Tx) Bodies(ctx context.Context, tenant mail.TenantID, after mail.Hash,
 		return b, err
 	})(tx.Query(ctx, `SELECT hash, pack, pos, len, size FROM blobs WHERE tenant_id = $1 AND hash > $2 ORDER BY hash LIMIT $3`, tenant, start, limit))
 }
+
+// HoldBody makes sure that the body has a row, and that it keeps it until the
+// end of the transaction; fault.NotFound.
+func (tx *Tx) HoldBody(ctx context.Context, tenant mail.TenantID, hash mail.Hash) error {
+	query := `SELECT pack FROM blobs WHERE tenant_id = $1 AND hash = $2`
+	if tx.Dialect() == db.Postgres {
+		query = `SELECT pack FROM blobs WHERE tenant_id = $1 AND hash = $2 FOR KEY SHARE`
+	}
+	var pack uint64
+	err := tx.QueryRow(ctx, query, tenant, hash[:]).Scan(&pack)
+	return found(err, "body")
+}

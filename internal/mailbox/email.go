@@ -106,3 +106,9 @@ func (tx *Tx) Summaries(ctx context.Context, ids []mail.EmailID) (map[mail.Email
 	}
 	return out, nil
 }
+
+// EmailOfPlacement finds the email that a placement places; fault.NotFound.
+func (tx *Tx) EmailOfPlacement(ctx context.Context, id mail.PlacementID) (Email, error) {
+	e, err := scanEmail(tx.QueryRow(ctx, `SELECT `+emailColumns+` FROM emails WHERE id = (SELECT email_id FROM placements WHERE id = $1)`, id))
+	return e, found(err, "message")
+}
