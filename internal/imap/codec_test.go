@@ -355,6 +355,38 @@ func TestStructuresRoundTrip(t *testing.T) {
 	}
 }
 
+func TestListCommands(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		`"" *`:        `"" "*"`,
+		`"" INBOX.%`:  `"" "INBOX.%"`,
+		`"&AMk-" "%"`: `"&AMk-" "%"`,
+		`(subscribed RECURSIVEMATCH) "" ("a" b*) RETURN (CHILDREN STATUS (MESSAGES UNSEEN))`: `(SUBSCRIBED RECURSIVEMATCH) "" ("a" "b*") RETURN (CHILDREN STATUS (MESSAGES UNSEEN))`,
+		`"" "*" RETURN (SPECIAL-USE)`: `"" "*" RETURN (SPECIAL-USE)`,
+	} {
+		d := server(in + "\r\n")
+		l := d.ListCommand()
+		d.CRLF()
+		if got := encode(func(e *Encoder) { e.ListCommand(l) }); got != want || d.Err() != nil {
+			t.Errorf("%s came out as %s, %v", in, got, d.Err())
+		}
+	}
+	for _, in := range []string{``, `""`, `"" ()`, `"" "*" FOO`, `"" "*" RETURN`, `"" "*" RETURN (STATUS)`, `"" "*" RETURN (STATUS ())`} {
+		d := server(in + "\r\n")
+		d.ListCommand()
+		d.CRLF()
+		if d.Err() == nil {
+			t.Errorf("%q was taken", in)
+		}
+	}
+	d := server(`("name" "Relais" "os" NIL) NIL` + "\r\n")
+	id := d.ID()
+	d.SP()
+	if none := d.ID(); none != nil || len(id) != 2 || id[0].Value != "Relais" || d.Err() != nil {
+		t.Error(id, none, d.Err())
+	}
+}
+
 func TestClientLiterals(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

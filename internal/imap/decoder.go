@@ -242,7 +242,7 @@ func (d *Decoder) SkipValue() {
 	case c == '"' || c == '{' || c == '~':
 		d.Stream()
 	default:
-		if len(d.take(isValue, "a value")) == 0 {
+		if len(d.take(isValue)) == 0 {
 			d.Want("a value")
 		}
 	}

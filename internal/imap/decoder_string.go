@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"errors"
 	"io"
 	"unicode/utf8"
 )
@@ -39,7 +40,7 @@ func (l *Literal) Read(p []byte) (int, error) {
 	n, err := l.d.r.Read(p)
 	l.left -= int64(n)
 	if err != nil {
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
 		l.d.Fail(err)
@@ -75,7 +76,7 @@ func (d *Decoder) skipLiteral() error {
 		n, err := d.r.Discard(int(min(d.open.left, 1<<30)))
 		d.open.left -= int64(n)
 		if err != nil {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
 			d.Fail(err)

@@ -66,7 +66,7 @@ func classes() (t [256]uint16) {
 }
 
 // take consumes the bytes of class mask. The result is valid until the next read.
-func (d *Decoder) take(mask uint16, what string) []byte {
+func (d *Decoder) take(mask uint16) []byte {
 	if d.Peek(); d.err != nil {
 		return nil
 	}
@@ -99,7 +99,7 @@ func (d *Decoder) take(mask uint16, what string) []byte {
 
 // word is take as a string, with the frequent ones shared.
 func (d *Decoder) word(mask uint16, what string) string {
-	b := d.take(mask, what)
+	b := d.take(mask)
 	if d.err != nil {
 		return ""
 	}
@@ -220,7 +220,7 @@ func (d *Decoder) Flag() string {
 	if d.Accept('*') {
 		return `\*`
 	}
-	return shareFlag(d.take(mask, "a flag"))
+	return shareFlag(d.take(mask))
 }
 
 // Flags is flag-list: "(" flags ")". A client also takes quoted keywords.
@@ -238,12 +238,12 @@ func (d *Decoder) Flags() []string {
 
 // Text is the rest of the line without its end.
 func (d *Decoder) Text() string {
-	return string(d.take(isText, "text"))
+	return string(d.take(isText))
 }
 
 // nilAtom consumes NIL.
 func (d *Decoder) nilAtom() {
-	b := d.take(isAtom, "NIL")
+	b := d.take(isAtom)
 	if d.err == nil && !(len(b) == 3 && b[0]|0x20 == 'n' && b[1]|0x20 == 'i' && b[2]|0x20 == 'l') {
 		d.Want("NIL")
 	}

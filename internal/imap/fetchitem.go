@@ -130,7 +130,7 @@ func (d *Decoder) section() *Section {
 
 // sectionText reads section-text's word.
 func (d *Decoder) sectionText() string {
-	word := upper(string(d.take(isCode, "a section")))
+	word := upper(string(d.take(isCode)))
 	switch word {
 	case "HEADER", "HEADER.FIELDS", "HEADER.FIELDS.NOT", "TEXT", "MIME":
 	default:

@@ -17,6 +17,7 @@ func FuzzDecoder(f *testing.F) {
 		"* 1 FETCH (BODYSTRUCTURE ((\"a\" \"b\" NIL NIL NIL \"7BIT\" 3)(\"text\" \"b\" NIL NIL NIL NIL 3 4) \"mixed\") ENVELOPE (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL))\r\n",
 		"* LIST (\\Sent) \"/\" \"x\" (\"OLDNAME\" (\"y\"))\r\n* STATUS x (MESSAGES 1 MAILBOXID (a))\r\n",
 		"* ESEARCH (TAG \"a\") UID ALL 1:3\r\n* SEARCH 1 2 (MODSEQ 4)\r\na OK [COPYUID 1 1:2 3:4] done\r\n",
+		"a LIST (SUBSCRIBED) \"\" (a b%) RETURN (STATUS (MESSAGES))\r\n",
 		"a x {5}\r\nhello {3+}\r\nabc ~{2}\r\n\x00\x00\r\n",
 	} {
 		f.Add([]byte(s), true)
@@ -69,7 +70,11 @@ func FuzzDecoder(f *testing.F) {
 				e.SelectParams(d.SelectParams())
 			case "LIST":
 				d.SP()
-				e.ListData("LIST", d.ListData())
+				if server {
+					e.ListCommand(d.ListCommand())
+				} else {
+					e.ListData("LIST", d.ListData())
+				}
 			case "STATUS":
 				d.SP()
 				e.StatusData(d.StatusData())

@@ -242,7 +242,7 @@ func number(s string, i int) (n uint32, after int, ok bool) {
 
 // NumSet is a sequence-set, made normal. How many ranges it can have is bounded by MaxLine.
 func (d *Decoder) NumSet() NumSet {
-	s, ok := ParseNumSet(string(d.take(isSet, "a sequence set")))
+	s, ok := ParseNumSet(string(d.take(isSet)))
 	if !ok {
 		d.Want("a sequence set")
 		return nil

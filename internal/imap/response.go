@@ -186,7 +186,7 @@ func (d *Decoder) Status(word string) Status {
 // "]": the rest of the line is then the code's.
 func (d *Decoder) Code() Code {
 	d.Expect('[')
-	c := Code{Name: upper(string(d.take(isCode, "a response code")))}
+	c := Code{Name: upper(string(d.take(isCode)))}
 	if d.Accept(' ') {
 		var args []byte
 		quoted := false
