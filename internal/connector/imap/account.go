@@ -73,6 +73,26 @@ func (c *Conn) namespaceData() {
 	}
 }
 
+// ID tells who we are and asks who the server is (RFC 2971); nil without ID.
+func (c *Conn) ID(ctx context.Context, ours ...imap.Param) ([]imap.Param, error) {
+	if !c.Has(imap.CapID) {
+		return nil, nil
+	}
+	var theirs []imap.Param
+	cmd := &command{name: "ID", id: func(list []imap.Param) { theirs = list }}
+	_, err := c.exec(ctx, cmd, func(e *imap.Encoder) { e.SP().ID(ours) })
+	return theirs, err
+}
+
+// idData reads what follows "* ID ".
+func (c *Conn) idData() {
+	list := c.dec.ID()
+	c.dec.CRLF()
+	if cmd := c.find(func(cmd *command) bool { return cmd.id != nil }); cmd != nil && c.dec.Err() == nil {
+		cmd.id(list)
+	}
+}
+
 // A Quota is a limit on one resource (RFC 9208).
 type Quota struct {
 	Root        string

@@ -19,6 +19,7 @@ type command struct {
 	search     func(imap.SearchData)
 	namespace  func(personal []Namespace)
 	quota      func(Quota)
+	id         func([]imap.Param)
 	code       func(imap.Code) // of an untagged OK
 	fetch      *fetchSink
 	selecting  *Selected

@@ -326,7 +326,7 @@ func (c *Conn) fail(err error) {
 		c.mu.Unlock()
 		return
 	}
-	if c.bye != nil && err != errClosed {
+	if c.bye != nil && !errors.Is(err, errClosed) {
 		err = &Error{Command: "connection", Status: *c.bye}
 	}
 	if _, ok := errors.AsType[*fault.Error](err); !ok {

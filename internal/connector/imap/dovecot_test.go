@@ -81,6 +81,9 @@ func TestDovecotSignIn(t *testing.T) {
 			if !c.Enabled(imap.CapQResync) || (c.TLSState() != nil) != (cfg.TLS != TLSNone) {
 				t.Errorf("%s: QRESYNC %v, TLS %v", name, c.Enabled(imap.CapQResync), c.TLSState() != nil)
 			}
+			if id, err := c.ID(t.Context(), imap.Param{Name: "name", Value: "Relais"}); err != nil || len(id) == 0 || id[0].Value != "Dovecot" {
+				t.Errorf("%s: %v, %v, greeted by %q", name, id, err, c.Greeting().Text)
+			}
 			if err := c.Logout(t.Context()); err != nil {
 				t.Errorf("%s: logout: %v", name, err)
 			}
@@ -186,7 +189,7 @@ func TestDovecotMessages(t *testing.T) {
 		t.Fatalf("%+v after %+v", sel, filed)
 	}
 	o := FetchOptions{Flags: true, InternalDate: true, Size: true, Envelope: true, Structure: true, Sections: []imap.FetchItem{WholeMessage}}
-	got := must(collect2(c, t.Context(), o))(t)
+	got := must(fetchAll(t.Context(), c, o))(t)
 	for i, m := range got {
 		if m.UID != filed[i].UID || !bytes.Equal(m.Body(), batch[i].Body) || !m.Flags.Equal(batch[i].Flags) || m.Size != int64(len(batch[i].Body)) || m.ModSeq == 0 {
 			t.Errorf("message %d: UID %d, %d bytes, %s, modseq %d", i, m.UID, len(m.Body()), m.Flags, m.ModSeq)
@@ -201,7 +204,7 @@ func TestDovecotMessages(t *testing.T) {
 		streamed += n
 		return err
 	}}
-	if n := len(must(collect2(c, t.Context(), o))(t)); n != 6 || streamed < 100_000 {
+	if n := len(must(fetchAll(t.Context(), c, o))(t)); n != 6 || streamed < 100_000 {
 		t.Errorf("%d messages, %d bytes streamed", n, streamed)
 	}
 	stop := errors.New("enough")
@@ -267,7 +270,7 @@ func TestDovecotWithBareCapabilities(t *testing.T) {
 		t.Fatal(filed)
 	}
 	sel := must(c.Select(t.Context(), "INBOX", SelectOptions{QResync: &imap.QResync{UIDValidity: 1, ModSeq: 1}}))(t)
-	got := must(collect2(c, t.Context(), FetchOptions{Flags: true, Sections: []imap.FetchItem{WholeMessage}}))(t)
+	got := must(fetchAll(t.Context(), c, FetchOptions{Flags: true, Sections: []imap.FetchItem{WholeMessage}}))(t)
 	if sel.Exists != 2 || sel.UIDNext != 3 || len(got) != 2 || !bytes.Equal(got[1].Body(), batch[1].Body) || !got[1].Flags.Equal(batch[1].Flags) {
 		t.Errorf("%+v, %d messages", sel, len(got))
 	}
@@ -297,14 +300,14 @@ func TestDovecotNUL(t *testing.T) {
 	sent := [][]byte{message(2), odd, message(3)}
 	got := must(c.AppendAll(t.Context(), "INBOX", []AppendMessage{{Body: sent[0]}, {Body: sent[1]}, {Body: sent[2]}}))(t)
 	must(c.Select(t.Context(), "INBOX", SelectOptions{}))(t)
-	for i, m := range must(collect2(c, t.Context(), FetchOptions{Sections: []imap.FetchItem{WholeMessage}}))(t) {
+	for i, m := range must(fetchAll(t.Context(), c, FetchOptions{Sections: []imap.FetchItem{WholeMessage}}))(t) {
 		if want := bytes.ReplaceAll(sent[i], []byte{0}, []byte{0x80}); got[i].UID != m.UID || !bytes.Equal(m.Body(), want) {
 			t.Errorf("UID %d (%+v): %q", m.UID, got[i], m.Body())
 		}
 	}
 }
 
-func collect2(c *Conn, ctx context.Context, o FetchOptions) ([]*Message, error) {
+func fetchAll(ctx context.Context, c *Conn, o FetchOptions) ([]*Message, error) {
 	var got []*Message
 	err := c.Fetch(ctx, all, o, func(m *Message) error {
 		got = append(got, m)
@@ -461,7 +464,7 @@ func BenchmarkDovecot(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if got := must(collect2(c, b.Context(), o))(b); len(got) != n {
+				if got := must(fetchAll(b.Context(), c, o))(b); len(got) != n {
 					b.Fatal(len(got))
 				}
 			}

@@ -36,7 +36,7 @@ func FuzzServer(f *testing.F) {
 		if c.SignIn(t.Context(), Credentials{Login: "ann", Secret: "x"}) == nil {
 			_, _ = c.List(t.Context(), ListOptions{Status: []imap.StatusItem{imap.StatusMessages}})
 			_, _ = c.Select(t.Context(), "x", SelectOptions{})
-			_, _ = collect2(c, t.Context(), FetchOptions{Flags: true, Sections: []imap.FetchItem{WholeMessage}})
+			_, _ = fetchAll(t.Context(), c, FetchOptions{Flags: true, Sections: []imap.FetchItem{WholeMessage}})
 			_, _ = c.Copy(t.Context(), all, "y")
 			_, _ = c.AppendAll(t.Context(), "x", []AppendMessage{{Body: []byte("a")}, {Body: []byte("b")}})
 		}

@@ -39,7 +39,7 @@ func (c *Conn) idleOnce(ctx context.Context) (news bool, err error) {
 	cmd := &command{name: "IDLE", exclusive: true, more: make(chan string, 1)}
 	leave, err := c.enter(ctx, true)
 	if err != nil {
-		return false, nil // ctx ended
+		return false, nil //nolint:nilerr // only the end of ctx can be the cause, which is no error here
 	}
 	defer leave()
 	cl := c.start(context.WithoutCancel(ctx), cmd, nil)

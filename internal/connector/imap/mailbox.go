@@ -67,29 +67,24 @@ func (c *Conn) List(ctx context.Context, o ListOptions) ([]*Mailbox, error) {
 		}
 		return b != nil
 	}
-	calls := []*call{c.start(ctx, cmd, func(e *imap.Encoder) {
-		e.SP().Mailbox(o.Reference).SP().String(imap.EncodeMailbox(o.Pattern))
-		if !extended {
-			return
-		}
-		e.Raw(" RETURN (SUBSCRIBED CHILDREN")
+	list := imap.ListCommand{Reference: o.Reference, Patterns: []string{o.Pattern}}
+	if extended {
+		list.Return = []string{"SUBSCRIBED", "CHILDREN"}
 		if c.Has(imap.CapSpecialUse) {
-			e.Raw(" SPECIAL-USE")
+			list.Return = append(list.Return, imap.CapSpecialUse)
 		}
-		if withStatus {
-			e.Raw(" STATUS ").StatusItems(o.Status)
-		}
-		e.Raw(")")
-	})}
+	}
+	if withStatus {
+		list.Status = o.Status
+	}
+	calls := []*call{c.start(ctx, cmd, func(e *imap.Encoder) { e.SP().ListCommand(list) })}
 	if !extended {
 		lsub := &command{name: "LSUB", lsub: func(l imap.ListData) {
 			if len(subscribed) < o.Max {
 				subscribed[l.Mailbox] = true
 			}
 		}}
-		calls = append(calls, c.start(ctx, lsub, func(e *imap.Encoder) {
-			e.SP().Mailbox(o.Reference).SP().String(imap.EncodeMailbox(o.Pattern))
-		}))
+		calls = append(calls, c.start(ctx, lsub, func(e *imap.Encoder) { e.SP().ListCommand(list) }))
 	}
 	var first error
 	for _, cl := range calls {

@@ -261,6 +261,9 @@ func (c *Conn) untaggedData(name string) {
 	case "NAMESPACE":
 		d.SP()
 		c.namespaceData()
+	case "ID":
+		d.SP()
+		c.idData()
 	case "QUOTA":
 		d.SP()
 		c.quotaData()
