@@ -12,9 +12,20 @@ const (
 	DBBeforeCommit Point = "db.before-commit"
 	DBAfterCommit  Point = "db.after-commit"
 
+	OutboundClaimed   Point = "outbound.claimed"
+	OutboundAfterSend Point = "outbound.after-send"
+
 	FileBeforeBody Point = "file.before-body"
 	FileAfterBody  Point = "file.after-body"
 	FileAfterRows  Point = "file.after-rows"
+
+	MirrorAppendIntended Point = "mirror.append-intended"
+	MirrorAppendSent     Point = "mirror.append-sent"
+	MirrorAppendLinked   Point = "mirror.append-linked"
+	MirrorSettled        Point = "mirror.settled"
+
+	RelaySent  Point = "relay.sent"
+	RelayNoted Point = "relay.noted"
 )
 
 // Description is a point and what a crash there leaves behind.
@@ -31,9 +42,17 @@ var declared = []Description{
 	{BlobCompactMoved, "the rows name the copies, the old pack still exists"},
 	{DBBeforeCommit, "the statements of a group ran, none is durable"},
 	{DBAfterCommit, "a group of transactions is durable, no caller has heard of it"},
+	{OutboundClaimed, "messages to the outside are claimed, none is sent"},
+	{OutboundAfterSend, "the next host has answered, the answer is not recorded"},
 	{FileBeforeBody, "a message is accepted whole, nothing of it is stored"},
 	{FileAfterBody, "a message's body is stored, no row names it"},
 	{FileAfterRows, "a message is filed, its sender has heard nothing"},
+	{MirrorAppendIntended, "an append is intended, the primary has heard nothing of it"},
+	{MirrorAppendSent, "the primary has taken an append, no link names it"},
+	{MirrorAppendLinked, "an append is linked, the pass that made it is not finished"},
+	{MirrorSettled, "outcomes of a pass are in the record, its tokens are not saved"},
+	{RelaySent, "the primary has answered a relayed message, its duty is still claimed"},
+	{RelayNoted, "the primary's answer to a relayed message is noted"},
 }
 
 // Descriptions lists every point with its meaning, in the order of the table.

@@ -28,9 +28,8 @@ type Session interface {
 	Scan(ctx context.Context, folder string, since Token) (Delta, error)
 	// Fetch streams whole messages of the folder in the order asked for. A UID that is gone meanwhile is left out.
 	Fetch(ctx context.Context, folder string, uids []uint32, each func(Message) error) error
-	// Append adds messages in one go where the server can. UIDs are 0 where the
-	// server does not tell. On an error the outcome is unknown for those without
-	// a result: scan before trying again.
+	// Append adds messages in one go where the server can; a refusal meets only
+	// its message. On an error the outcome of all is unknown: scan before trying again.
 	Append(ctx context.Context, folder string, messages []Append) ([]Appended, error)
 	// SetFlags adds and removes flags of some messages of a folder.
 	SetFlags(ctx context.Context, folder string, uids []uint32, add, remove mail.Flags) error
@@ -115,9 +114,10 @@ type Append struct {
 	Date  time.Time
 }
 
-// Appended tells where a message was put. A UID of 0 is not known.
+// Appended is the outcome for one message: where it was put (a UID of 0 is not known), or why not.
 type Appended struct {
 	UIDValidity, UID uint32
+	Refused          *Refused
 }
 
 // Moved tells where a message went. A To of 0 is not known.
