@@ -7,10 +7,15 @@ import (
 	"relais/internal/imap"
 )
 
-// isRefusal tells whether the server answered NO or BAD: the connection lives and nothing was done.
-func isRefusal(err error) bool {
+// asRefusal finds the server's NO or BAD: the connection lives and nothing was done.
+func asRefusal(err error) (*Error, bool) {
 	e, ok := errors.AsType[*Error](err)
-	return ok && (e.Status.Word == imap.No || e.Status.Word == imap.Bad)
+	return e, ok && (e.Status.Word == imap.No || e.Status.Word == imap.Bad)
+}
+
+func isRefusal(err error) bool {
+	_, ok := asRefusal(err)
+	return ok
 }
 
 // A Namespace is a prefix of names and what separates their levels (RFC 2342).

@@ -3,7 +3,7 @@ package imapconn
 import (
 	"context"
 	"errors"
-	"strings"
+	"sync/atomic"
 
 	"relais/internal/fault"
 	"relais/internal/imap"
@@ -12,9 +12,12 @@ import (
 )
 
 // NewPrimary makes the merge engine's view of an IMAP server out of a pool.
-func NewPrimary(pool *Pool) mirror.Primary { return &primary{pool} }
+func NewPrimary(pool *Pool) mirror.Primary { return &primary{pool: pool} }
 
-type primary struct{ pool *Pool }
+type primary struct {
+	pool   *Pool
+	noDots atomic.Bool // see folderNames
+}
 
 // Close ends the pool and its connections.
 func (p *primary) Close() error { return p.pool.Close() }
@@ -25,14 +28,15 @@ func (p *primary) Open(ctx context.Context, login string) (mirror.Session, error
 	if err != nil {
 		return nil, err
 	}
+	s := &session{Lease: lease, names: folderNames{noDots: &p.noDots}}
 	spaces, err := lease.Namespaces(ctx)
+	if err == nil {
+		s.names.Namespace = spaces[0]
+		err = s.names.recall(ctx, lease.Conn)
+	}
 	if err != nil {
 		lease.Release()
 		return nil, err
-	}
-	s := &session{Lease: lease}
-	if len(spaces) > 0 {
-		s.names = spaces[0]
 	}
 	return s, nil
 }
@@ -40,7 +44,7 @@ func (p *primary) Open(ctx context.Context, login string) (mirror.Session, error
 // session is a leased connection as the merge engine uses it: one goroutine, folder names with "/".
 type session struct {
 	*Lease
-	names Namespace
+	names folderNames
 }
 
 var _ mirror.Session = (*session)(nil)
@@ -61,6 +65,10 @@ func (s *session) Caps() mirror.Caps {
 
 // Folders lists the folders of the personal namespace with their state.
 func (s *session) Folders(ctx context.Context) ([]mirror.Folder, error) {
+	// Servers tell the STATUS of the selected mailbox as this session last saw it, not as it is.
+	if err := s.Unselect(ctx); err != nil {
+		return nil, err
+	}
 	boxes, err := s.List(ctx, ListOptions{Status: []imap.StatusItem{imap.StatusUIDValidity, imap.StatusUIDNext,
 		imap.StatusMessages, imap.StatusHighestModSeq, imap.StatusMailboxID}})
 	if err != nil {
@@ -232,7 +240,10 @@ func (s *session) Delete(ctx context.Context, folder string, uids []uint32) (pen
 
 // CreateFolder makes a folder, for a role where the server knows them.
 func (s *session) CreateFolder(ctx context.Context, folder string, role mail.Role) error {
-	_, err := s.Create(ctx, s.names.encode(folder), role)
+	err := s.names.retry(ctx, s.Conn, folder, func(name string) error {
+		_, err := s.Create(ctx, name, role)
+		return err
+	})
 	if fault.Is(err, fault.Conflict) {
 		return nil // made meanwhile, or by a pass that was killed
 	}
@@ -246,7 +257,9 @@ func (s *session) RenameFolder(ctx context.Context, from, to string) error {
 			return err
 		}
 	}
-	return refusal(s.Rename(ctx, s.names.encode(from), s.names.encode(to)))
+	return refusal(s.names.retry(ctx, s.Conn, to, func(name string) error {
+		return s.Rename(ctx, s.names.encode(from), name)
+	}))
 }
 
 // DeleteFolder removes a folder with what is in it.
@@ -287,44 +300,4 @@ func refusal(err error) error {
 		return err
 	}
 	return &mirror.Refused{Code: e.Status.Code.Name, Words: e.Words()}
-}
-
-// decode turns a server's folder name into one with "/" between levels. A "/"
-// inside a level becomes =2F. ours is false for what lies outside the namespace.
-func (n Namespace) decode(name string) (folder string, ours bool) {
-	if strings.EqualFold(name, "INBOX") {
-		return "INBOX", true
-	}
-	rest, ok := strings.CutPrefix(name, n.Prefix)
-	if !ok {
-		return "", false
-	}
-	if n.Delim == 0 || n.Delim == '/' {
-		return rest, true
-	}
-	levels := strings.Split(strings.ReplaceAll(rest, "/", "=2F"), string(n.Delim))
-	for i := range levels {
-		levels[i] = strings.ReplaceAll(levels[i], n.delimEscape(), string(n.Delim))
-	}
-	return strings.Join(levels, "/"), true
-}
-
-// encode is the way back: the server's separator inside a level is escaped as =XX.
-func (n Namespace) encode(folder string) string {
-	if folder == "INBOX" {
-		return folder
-	}
-	if n.Delim == 0 || n.Delim == '/' {
-		return n.Prefix + folder
-	}
-	levels := strings.Split(folder, "/")
-	for i := range levels {
-		levels[i] = strings.ReplaceAll(strings.ReplaceAll(levels[i], string(n.Delim), n.delimEscape()), "=2F", "/")
-	}
-	return n.Prefix + strings.Join(levels, string(n.Delim))
-}
-
-func (n Namespace) delimEscape() string {
-	const hex = "0123456789ABCDEF"
-	return "=" + string(hex[n.Delim>>4]) + string(hex[n.Delim&15])
 }
