@@ -19,11 +19,17 @@ type Server struct {
 	silent  bool
 }
 
-// Start runs a server until the test ends.
+// Start runs a server on a free port until the test ends.
 func Start(t testing.TB) *Server {
 	t.Helper()
+	return StartAt(t, "127.0.0.1:0")
+}
+
+// StartAt runs a server at an address, such as "127.3.7.1:53" for programs that know no other port.
+func StartAt(t testing.TB, addr string) *Server {
+	t.Helper()
 	s := &Server{records: map[string][]dns.RR{}}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatalf("start a DNS server: %v", err)
 	}

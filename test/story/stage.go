@@ -122,23 +122,29 @@ func (s *Stage) Connect() {
 	n.Must("org", "add", Org)
 	n.Must("domain", "add", Domain, "--org", Org, "--topology", "inpath")
 	n.Must("domain", "set", Domain, "--failover", "auto")
-	n.Must("people", "import", s.peopleFile(), "--org", Org)
+	n.Must("people", "import", PeopleFile(s.T, s.Company), "--org", Org)
 	n.Must("primary", "add", Domain, "--imap", s.Dovecot.Addr, "--imap-tls", "none", "--smtp", s.Postfix.Addr, "--smtp-tls", "none",
 		"--master", dovecot.MasterUser, "--secret-file", s.file("master", dovecot.MasterPassword+"\n"), "--probe-every", ProbePeriod.String())
 	s.Say("relais knows the company and its primary")
 }
 
-func (s *Stage) peopleFile() string {
+// PeopleFile writes the file that "people import" reads and gives its path.
+func PeopleFile(t testing.TB, c traffic.Company) string {
+	t.Helper()
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
 	rows := [][]string{{"email", "name", "aliases", "groups", "phone", "primary_login", "password"}}
-	for i, p := range s.Company.Staff {
+	for i, p := range c.Staff {
 		rows = append(rows, []string{p.Email, p.Name, "", "", fmt.Sprintf("+33 6 00 00 00 %02d", i), p.Email, p.Password})
 	}
 	if err := w.WriteAll(rows); err != nil {
-		s.T.Fatalf("write the people's file: %v", err)
+		t.Fatalf("write the people's file: %v", err)
 	}
-	return s.file("people.csv", b.String())
+	path := filepath.Join(t.TempDir(), "people.csv")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatalf("write the people's file: %v", err)
+	}
+	return path
 }
 
 func (s *Stage) file(name, text string) string {
