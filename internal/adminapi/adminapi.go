@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -16,19 +17,30 @@ import (
 
 	"relais/internal/clock"
 	"relais/internal/fault"
+	"relais/internal/keys"
+	"relais/internal/mail"
+	"relais/internal/record"
 )
 
 // Prefix is the path of the API's first version.
 const Prefix = "/api/v1"
+
+// stopWithin is how long requests under way may take when the node ends.
+const stopWithin = 4 * time.Second
 
 // maxRequest bounds a request's body, 64 MiB: an import of a hundred thousand people.
 const maxRequest = 64 << 20
 
 // Config is what the API needs of the node.
 type Config struct {
-	Version string
-	Clock   clock.Clock
-	Log     *slog.Logger
+	Version    string
+	Hostname   string // of the node, for the DNS records to publish
+	Store      *record.Store
+	Keys       *keys.Keyring
+	Forget     func(mail.TenantID) // drops an erased tenant's data key from memory
+	ProbeEvery time.Duration       // the probe period of a primary that asks for none
+	Clock      clock.Clock
+	Log        *slog.Logger
 }
 
 // API serves the administrators' requests.
@@ -37,6 +49,11 @@ type API struct {
 	huma    huma.API
 	handler http.Handler
 	started time.Time
+	imports imports
+	// background is work that outlives its request; it ends with life, the
+	// context of Serve, which waits for it.
+	background sync.WaitGroup
+	life       context.Context
 }
 
 // New makes the API with all its resources.
@@ -49,11 +66,19 @@ func New(cfg Config) *API {
 	a.huma = humago.NewWithPrefix(mux, Prefix, hc)
 	a.handler = mux
 	a.statusRoutes()
+	a.orgRoutes()
+	a.domainRoutes()
+	a.primaryRoutes()
+	a.personRoutes()
+	a.importRoutes()
+	a.groupRoutes()
+	a.auditRoutes()
 	return a
 }
 
 // Serve answers on l until ctx ends, then finishes what is under way.
 func (a *API) Serve(ctx context.Context, l net.Listener) error {
+	a.life = ctx
 	srv := &http.Server{
 		Handler:           http.MaxBytesHandler(a.handler, maxRequest),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -62,16 +87,24 @@ func (a *API) Serve(ctx context.Context, l net.Listener) error {
 			return context.WithValue(ctx, actorKey{}, peerActor(c))
 		},
 	}
-	stopped := context.AfterFunc(ctx, func() {
-		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 		defer cancel()
-		_ = srv.Shutdown(limit)
+		if srv.Shutdown(limit) != nil {
+			_ = srv.Close()
+		}
 	})
-	defer stopped()
-	if err := srv.Serve(l); err != nil && ctx.Err() == nil {
-		return err
+	err := srv.Serve(l)
+	if !stop() {
+		<-stopped
 	}
-	return nil
+	a.background.Wait()
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 type actorKey struct{}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"runtime/debug"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -16,7 +17,6 @@ import (
 	"relais/internal/clock"
 	"relais/internal/config"
 	"relais/internal/crashpoint"
-	"relais/internal/keys"
 	"relais/internal/tlsfiles"
 )
 
@@ -46,8 +46,9 @@ func Serve(ctx context.Context, opt Options) error {
 	}
 	undo.add("release the data directory", func(context.Context) error { release(); return nil })
 
-	if _, err = keys.Load(cfg.KeyFile()); err != nil {
-		return fmt.Errorf("open keys: %w", err)
+	rec, err := openStore(ctx, cfg, log, undo)
+	if err != nil {
+		return err
 	}
 	tlsConfig, err := tlsfiles.Load(cfg.Path(cfg.TLS.Cert), cfg.Path(cfg.TLS.Key))
 	if err != nil {
@@ -72,7 +73,10 @@ func Serve(ctx context.Context, opt Options) error {
 	}
 	undo.add("close the socket", func(context.Context) error { return socket.Close() })
 
-	api := adminapi.New(adminapi.Config{Version: Version(), Clock: clock.System{}, Log: log.With("component", "adminapi")})
+	api := adminapi.New(adminapi.Config{
+		Version: Version(), Hostname: cfg.Hostname, Store: rec.Store, Keys: rec.keyring, Forget: rec.ring.Forget,
+		ProbeEvery: time.Duration(cfg.Continuity.ProbeEvery), Clock: clock.System{}, Log: log.With("component", "adminapi"),
+	})
 
 	parts := newGroup(ctx)
 	undo.add("stop the parts", parts.stop)

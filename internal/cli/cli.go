@@ -50,9 +50,14 @@ type root struct {
 	JSON    bool             `help:"Answer as JSON." name:"json"`
 	Version kong.VersionFlag `help:"Show the version and end."`
 
-	Init   initCmd   `cmd:"" help:"Make a node's data directory: keys, certificate, configuration."`
-	Serve  serveCmd  `cmd:"" help:"Run the node."`
-	Status statusCmd `cmd:"" help:"Show how the node and its domains are."`
+	Init    initCmd    `cmd:"" help:"Make a node's data directory: keys, certificate, configuration."`
+	Serve   serveCmd   `cmd:"" help:"Run the node."`
+	Status  statusCmd  `cmd:"" help:"Show how the node and its domains are."`
+	Org     orgCmd     `cmd:"" help:"Organisations."`
+	Domain  domainCmd  `cmd:"" help:"Domains."`
+	Primary primaryCmd `cmd:"" help:"Primaries: the first mail systems."`
+	People  peopleCmd  `cmd:"" help:"People with mailboxes."`
+	Group   groupCmd   `cmd:"" help:"Groups: addresses of several people."`
 }
 
 // session is one run of a command.

@@ -48,6 +48,8 @@ func (c *initCmd) Run(s *session) error {
 		t.row("configuration", r.Config)
 		t.row("store", r.Store)
 		t.row("key file", r.KeyFile)
+		t.row("administrator", r.Administrator)
+		t.row("token, shown once", r.Token)
 		t.line("")
 		t.line("Copy the key file to a safe place now: without it no message can be read,")
 		t.line("and whoever has it and the store can read them all.")

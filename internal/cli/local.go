@@ -23,4 +23,7 @@ type InitReport struct {
 	KeyFile    string            `json:"key_file"`
 	SelfSigned bool              `json:"self_signed"` // a certificate was made
 	Listeners  map[string]string `json:"listeners"`
+	// The first administrator, and the token to sign in to the console; shown once.
+	Administrator string `json:"administrator"`
+	Token         string `json:"token"`
 }

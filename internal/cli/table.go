@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 )
 
 // table writes aligned columns and plain lines.
@@ -19,6 +20,14 @@ func (t *table) row(cells ...any) {
 		texts[i] = oneLine(fmt.Sprint(c))
 	}
 	fmt.Fprintln(t.w, strings.TrimRight(strings.Join(texts, "\t"), "\t"))
+}
+
+// when is a moment as people read it, in their zone; "-" for none.
+func when(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format("2006-01-02 15:04:05")
 }
 
 // line writes one line as it is.
