@@ -59,6 +59,9 @@ var (
 	}
 )
 
+// timeToMirror bounds a cold mirror.
+const timeToMirror = 10 * time.Minute
+
 // detection is what a busy machine may add to three probe periods: the probe in flight, the entry in the log.
 const detection = time.Second
 
@@ -71,7 +74,7 @@ func Tell(s *Stage, o Outage) {
 	s.Node.Serve()
 	s.Connect()
 	cold := time.Now()
-	s.Node.AwaitInStep(Domain, 10*time.Minute)
+	s.Node.AwaitInStep(Domain, timeToMirror)
 	s.Say("the cold mirror is in step: %.0f messages/s", float64(s.Book.Messages())/time.Since(cold).Seconds())
 	s.StandbyIs(time.Minute)
 

@@ -31,3 +31,7 @@ func TestKilledPrimaryGetsTheOutageBack(t *testing.T) {
 func TestHalfDeadPrimaryIsReplacedAndGetsTheOutageBack(t *testing.T) {
 	story.Tell(story.Open(t, story.Options{Size: size(story.Tiny), Seed: 4}), story.HalfDead)
 }
+
+func TestTamperedPrimaryIsReportedExactly(t *testing.T) {
+	story.TellTampered(story.Open(t, story.Options{Size: size(story.Tiny), Seed: 5}), story.Tampering{Lost: 3, Doubled: 2, Flags: 4, Folder: 2})
+}
