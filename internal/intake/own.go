@@ -39,12 +39,10 @@ func (ids identities) hasSpec(spec string) bool {
 }
 
 // prepareOwn makes a submitted message ready to go out (RFC 6409 §8): Bcc is
-// taken off, Date, Message-ID and From are added where they are missing, trace in
-// front. A From or Sender that is not the person's own is fault.Denied.
-func prepareOwn(raw, trace []byte, ids identities, id, hostname string, now time.Time) ([]byte, error) {
+// taken off, Date, Message-ID and From are added where they are missing. A From or Sender that is not the person's own is fault.Denied.
+func prepareOwn(raw []byte, ids identities, id, hostname string, now time.Time) ([]byte, error) {
 	header := mime.Header(raw)
-	out := make([]byte, 0, len(trace)+len(raw)+256)
-	out = append(out, trace...)
+	out := make([]byte, 0, len(raw)+256)
 	var from, date, messageID int
 	for f := range mime.Fields(header) {
 		switch {

@@ -19,6 +19,7 @@ import (
 	"relais/internal/job"
 	"relais/internal/link"
 	"relais/internal/mailbox"
+	"relais/internal/outbound"
 )
 
 // The topics that WatchTopic knows, besides duty.Topic and job.Topic.
@@ -73,6 +74,7 @@ type Tx struct {
 	Duty      *duty.Tx
 	Link      *link.Tx
 	Jobs      *job.Tx
+	Outbound  *outbound.Tx
 	Audit     *audit.Tx
 
 	touched *db.Touched
@@ -93,6 +95,7 @@ func (s *Store) in(tx db.Tx) *Tx {
 		Duty:      duty.In(tx, now, touched),
 		Link:      link.In(tx, now),
 		Jobs:      job.In(tx, now, touched),
+		Outbound:  outbound.In(tx, now, touched),
 		Audit:     audit.In(tx, now),
 	}
 }
@@ -125,4 +128,9 @@ func (s *Store) View(ctx context.Context, fn func(ctx context.Context, tx *Tx) e
 // Jobs is Update for the job runner.
 func (s *Store) Jobs(ctx context.Context, fn func(ctx context.Context, tx *job.Tx) error) error {
 	return s.Update(ctx, func(ctx context.Context, tx *Tx) error { return fn(ctx, tx.Jobs) })
+}
+
+// Queue is Update for the outbound runner.
+func (s *Store) Queue(ctx context.Context, fn func(ctx context.Context, tx *outbound.Tx) error) error {
+	return s.Update(ctx, func(ctx context.Context, tx *Tx) error { return fn(ctx, tx.Outbound) })
 }
