@@ -98,7 +98,7 @@ func (e *Engine) Close() error { return e.pool.Close() }
 // transaction made at the same moment.
 func (e *Engine) Update(ctx context.Context, fn func(ctx context.Context, tx db.Tx) error) error {
 	for attempt := 1; ; attempt++ {
-		err := e.once(ctx, fn)
+		err := e.once(ctx, attempt > 1, fn)
 		if err == nil || !again(err) || attempt == e.cfg.Attempts {
 			return translate(err)
 		}
@@ -112,12 +112,22 @@ func (e *Engine) Update(ctx context.Context, fn func(ctx context.Context, tx db.
 	}
 }
 
-func (e *Engine) once(ctx context.Context, fn func(ctx context.Context, tx db.Tx) error) error {
+// onlyOneAgain is the advisory lock that transactions take which run again, so
+// that they don't meet each other in the same deadlock for ever.
+const onlyOneAgain = `SELECT pg_advisory_xact_lock(7238245)`
+
+func (e *Engine) once(ctx context.Context, again bool, fn func(ctx context.Context, tx db.Tx) error) error {
 	t, done, err := e.begin(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer done()
+	if again {
+		if _, err := t.ExecContext(ctx, onlyOneAgain); err != nil {
+			_ = t.Rollback()
+			return err
+		}
+	}
 	if err := call(ctx, t, fn); err != nil {
 		_ = t.Rollback() // fails only where the connection did
 		return err
