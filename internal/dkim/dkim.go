@@ -2,7 +2,7 @@
 //
 // RFC 6376 (DKIM), RFC 8301 (no SHA-1, RSA from 1024 bits), RFC 8463 (Ed25519).
 // It is our own because a verification costs a sixth of what the library at
-// hand takes (docs/adr/0104-own-dkim.md); that library is the oracle of its tests.
+// hand takes (docs/adr/0005-own-dkim.md); that library is the oracle of its tests.
 package dkim
 
 import (
