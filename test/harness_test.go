@@ -5,11 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"relais/internal/demo/traffic"
+	"relais/internal/demo/walker"
 	"relais/test/dovecot"
 	"relais/test/postfix"
 	"relais/test/sink"
-	"relais/test/traffic"
-	"relais/test/walker"
+	"relais/test/story"
 )
 
 // TestHarnessAgreesOnRealServers sends traffic through Postfix and Dovecot, kills both in the middle, and expects
@@ -29,7 +30,9 @@ func TestHarnessAgreesOnRealServers(t *testing.T) {
 
 	book := traffic.NewBook()
 	writer := traffic.NewWriter(company, 1, "harness")
-	traffic.Load(t, book, imap.Addr, writer.History(300, time.Now()))
+	if err := traffic.Load(book, imap.Addr, writer.History(300, time.Now())); err != nil {
+		t.Fatal(err)
+	}
 
 	sender := &traffic.Sender{Addr: smtp.Addr, Helo: "outside.test"}
 	defer sender.Close()
@@ -71,7 +74,7 @@ func TestHarnessAgreesOnRealServers(t *testing.T) {
 	t.Logf("%d messages in the book; %s", book.Messages(), tally)
 
 	for _, p := range company.Staff {
-		got := walker.Walk(t, imap.Addr, p.Email+"*"+dovecot.MasterUser, dovecot.MasterPassword)
+		got := story.Walk(t, imap.Addr, p.Email+"*"+dovecot.MasterUser, dovecot.MasterPassword)
 		if d := walker.Compare(book.Account(p.Email), got); !d.Empty() {
 			t.Errorf("%s differs:\n%s", p.Email, d)
 		}

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"relais/test/traffic"
-	"relais/test/walker"
+	"relais/internal/demo/traffic"
+	"relais/internal/demo/walker"
 )
 
 // TestCurl lists, fetches, searches and appends over IMAP and submits by each way, with and without TLS.

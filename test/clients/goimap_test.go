@@ -12,8 +12,8 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 
+	"relais/internal/demo/traffic"
 	"relais/test/story"
-	"relais/test/traffic"
 )
 
 // TestGoIMAP goes through the commands of go-imap's client.

@@ -13,8 +13,8 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
-	"relais/test/traffic"
-	"relais/test/walker"
+	"relais/internal/demo/traffic"
+	"relais/internal/demo/walker"
 )
 
 const mbsyncrc = `IMAPAccount relais
@@ -108,7 +108,10 @@ func bothWays(t *testing.T, d desk) {
 // meet expects the Maildir and the account to hold the same messages in the same folders with the same flags.
 func meet(t *testing.T, d desk, maildir string) {
 	t.Helper()
-	far := walker.WalkHashing(t, d.imap, d.person.Email, d.person.Password, withoutTUID)
+	far, err := walker.WalkHashing(d.imap, d.person.Email, d.person.Password, withoutTUID)
+	if err != nil {
+		t.Fatal(err)
+	}
 	near := walker.Account{Folders: far.Folders}
 	for i, item := range far.Items {
 		// A Maildir knows neither keywords nor a time zone.

@@ -8,8 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"relais/internal/demo/walker"
 	"relais/test/proc"
-	"relais/test/walker"
+	"relais/test/story"
 )
 
 const muttrc = `set from = "%[1]s"
@@ -48,7 +49,7 @@ func TestNeomutt(t *testing.T) {
 
 	inbox := func(login, password string) []walker.Item {
 		var out []walker.Item
-		for _, i := range walker.Walk(t, s.Node.IMAP(), login, password).Items {
+		for _, i := range story.Walk(t, s.Node.IMAP(), login, password).Items {
 			if strings.Contains(i.Title, "Plan") {
 				out = append(out, i)
 			}

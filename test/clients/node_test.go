@@ -10,11 +10,11 @@ import (
 
 	"github.com/emersion/go-imap/v2/imapclient"
 
+	"relais/internal/demo/traffic"
+	"relais/internal/demo/walker"
 	"relais/test/dovecot"
 	"relais/test/proc"
 	"relais/test/story"
-	"relais/test/traffic"
-	"relais/test/walker"
 )
 
 // office is a small company whose mail Relais carries: switched by hand, its primary still there.
@@ -71,13 +71,15 @@ func control(t *testing.T) desk {
 	p := company.Staff[0]
 	server := dovecot.Start(t, dovecot.Config{Users: []dovecot.User{{Login: p.Email, Password: p.Password}}})
 	w := traffic.NewWriter(company, 10, "control")
-	traffic.Load(t, traffic.NewBook(), server.Addr, w.History(30, time.Now()))
+	if err := traffic.Load(traffic.NewBook(), server.Addr, w.History(30, time.Now())); err != nil {
+		t.Fatal(err)
+	}
 	return desk{server.Addr, p, w}
 }
 
 func (d desk) walk(t *testing.T) walker.Account {
 	t.Helper()
-	return walker.Walk(t, d.imap, d.person.Email, d.person.Password)
+	return story.Walk(t, d.imap, d.person.Email, d.person.Password)
 }
 
 // holds tells how many copies of a message a folder has.

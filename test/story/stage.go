@@ -12,14 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"relais/internal/demo/traffic"
+	"relais/internal/demo/walker"
 	"relais/test/dnsserver"
 	"relais/test/dovecot"
 	"relais/test/postfix"
 	"relais/test/proc"
 	"relais/test/relais"
 	"relais/test/sink"
-	"relais/test/traffic"
-	"relais/test/walker"
 )
 
 // Size is how much happens.
@@ -91,7 +91,7 @@ func Open(t testing.TB, o Options) *Stage {
 	s.Dovecot = dovecot.Start(t, dovecot.Config{Users: users})
 	s.Postfix = postfix.Start(t, postfix.Config{Domain: Domain, Recipients: recipients, LMTP: s.Dovecot.LMTP, Sink: s.Outside.Addr})
 	s.Say("Postfix and Dovecot run with %d people", len(s.Company.Staff))
-	traffic.Load(t, s.Book, s.Dovecot.Addr, s.Writer("history").History(o.Size.History, time.Now()))
+	s.check(traffic.Load(s.Book, s.Dovecot.Addr, s.Writer("history").History(o.Size.History, time.Now())))
 	s.Say("they hold %d messages of history", s.Book.Messages())
 
 	names := dnsserver.Start(t)
@@ -337,7 +337,7 @@ func (s *Stage) check(err error) {
 func (s *Stage) PrimaryIs(limit time.Duration) {
 	s.T.Helper()
 	s.agree("the primary", limit, func(p traffic.Person) walker.Account {
-		return walker.Walk(s.T, s.Dovecot.Addr, p.Email+"*"+dovecot.MasterUser, dovecot.MasterPassword)
+		return Walk(s.T, s.Dovecot.Addr, p.Email+"*"+dovecot.MasterUser, dovecot.MasterPassword)
 	})
 }
 
@@ -345,7 +345,7 @@ func (s *Stage) PrimaryIs(limit time.Duration) {
 func (s *Stage) StandbyIs(limit time.Duration) {
 	s.T.Helper()
 	s.agree("the standby", limit, func(p traffic.Person) walker.Account {
-		return walker.Walk(s.T, s.Node.IMAP(), p.Email, p.Password)
+		return Walk(s.T, s.Node.IMAP(), p.Email, p.Password)
 	})
 }
 

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"relais/test/walker"
+	"relais/internal/demo/walker"
 )
 
 // Book is what every mailbox must hold, and the outside have received, as far as servers acknowledged it.

@@ -3,16 +3,16 @@ package traffic
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 
-	"relais/test/walker"
+	"relais/internal/demo/walker"
 )
 
 // Filed is a message of someone's history in a folder.
@@ -106,8 +106,7 @@ func (w *Writer) flags() []imap.Flag {
 }
 
 // Load appends a history to a server, a connection for each of the staff, and enters it in the book.
-func Load(t testing.TB, book *Book, addr string, history []Filed) {
-	t.Helper()
+func Load(book *Book, addr string, history []Filed) error {
 	byOwner := map[string][]Filed{}
 	for _, f := range history {
 		byOwner[f.Person.Email] = append(byOwner[f.Person.Email], f)
@@ -123,9 +122,11 @@ func Load(t testing.TB, book *Book, addr string, history []Filed) {
 	}
 	wg.Wait()
 	close(failed)
+	var all error
 	for err := range failed {
-		t.Fatal(err)
+		all = errors.Join(all, err)
 	}
+	return all
 }
 
 func load(book *Book, addr string, mine []Filed) error {

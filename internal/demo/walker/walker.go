@@ -10,7 +10,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -37,19 +36,17 @@ type Account struct {
 }
 
 // Walk signs in at addr (plaintext) and reads every folder with every message.
-func Walk(t testing.TB, addr, login, password string) Account {
-	t.Helper()
-	return WalkHashing(t, addr, login, password, Hash)
+func Walk(addr, login, password string) (Account, error) {
+	return WalkHashing(addr, login, password, Hash)
 }
 
 // WalkHashing is Walk with another idea of which bytes are the author's.
-func WalkHashing(t testing.TB, addr, login, password string, hash func(body []byte) [sha256.Size]byte) Account {
-	t.Helper()
+func WalkHashing(addr, login, password string, hash func(body []byte) [sha256.Size]byte) (Account, error) {
 	account, err := walk(addr, login, password, hash)
 	if err != nil {
-		t.Fatalf("walk %s at %s: %v", login, addr, err)
+		return Account{}, fmt.Errorf("walk %s at %s: %w", login, addr, err)
 	}
-	return account
+	return account, nil
 }
 
 func walk(addr, login, password string, hash func([]byte) [sha256.Size]byte) (Account, error) {

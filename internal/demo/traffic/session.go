@@ -10,8 +10,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 
-	"relais/test/proc"
-	"relais/test/walker"
+	"relais/internal/demo/walker"
 )
 
 // Session is a person at work in a mailbox over IMAP. What the server acknowledges goes into the book.
@@ -101,7 +100,7 @@ func (s *Session) do(d deed) error {
 			return err
 		}
 		var signIn error
-		if !proc.Poll(time.Until(deadline), func() bool { signIn = s.connect(); return signIn == nil }) {
+		if !poll(time.Until(deadline), func() bool { signIn = s.connect(); return signIn == nil }) {
 			return errors.Join(err, signIn)
 		}
 		done, err := s.settled(d)
@@ -193,7 +192,7 @@ func (s *Session) find(e *Entry, folder string) (imap.UID, error) {
 	}
 	var uids []imap.UID
 	var err error
-	proc.Poll(30*time.Second, func() bool {
+	poll(30*time.Second, func() bool {
 		var data *imap.SearchData
 		if err = s.c.Noop().Wait(); err == nil {
 			data, err = s.c.UIDSearch(byID(e), nil).Wait()
@@ -225,4 +224,20 @@ func (s *Session) FileSent(m Message) error {
 	})
 	s.Tally.Sent++
 	return nil
+}
+
+// poll asks until ok says yes or the time is up, and gives the last answer.
+func poll(limit time.Duration, ok func() bool) bool {
+	deadline := time.Now().Add(limit)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if ok() {
+			return true
+		}
+		if time.Now().After(deadline) {
+			return false
+		}
+		<-tick.C
+	}
 }
