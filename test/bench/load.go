@@ -16,7 +16,7 @@ import (
 	"github.com/mjl-/mox/dkim"
 	"github.com/mjl-/mox/dns"
 
-	"relais/test/traffic"
+	"relais/internal/demo/traffic"
 )
 
 // envelope is a signed message ready to be sent; everything costly is done before the clock runs.

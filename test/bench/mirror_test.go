@@ -15,7 +15,6 @@ import (
 	"relais/test/dovecot"
 	"relais/test/proc"
 	"relais/test/story"
-	"relais/test/walker"
 )
 
 var history = flag.Int("history", 5000, "messages of the mailboxes that are mirrored and restored")
@@ -136,7 +135,7 @@ func (m *mbsync) push(b *testing.B) run {
 	}
 	r := m.run(b, "--push")
 	p := m.stage.Company.Staff[0]
-	got := walker.Walk(b, m.stage.Dovecot.Addr, p.Email, p.Password)
+	got := story.Walk(b, m.stage.Dovecot.Addr, p.Email, p.Password)
 	if want := m.stage.Book.Account(p.Email); len(got.Items) != len(want.Items) {
 		b.Fatalf("mbsync restored %d messages of %d", len(got.Items), len(want.Items))
 	}

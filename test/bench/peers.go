@@ -15,13 +15,13 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 
+	"relais/internal/demo/traffic"
 	"relais/test/dovecot"
 	"relais/test/postfix"
 	"relais/test/proc"
 	"relais/test/relais"
 	"relais/test/sink"
 	"relais/test/story"
-	"relais/test/traffic"
 )
 
 // peer is a mail system under load.

@@ -8,10 +8,10 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 
+	"relais/internal/demo/traffic"
+	"relais/internal/demo/walker"
 	"relais/test/dovecot"
 	"relais/test/relais"
-	"relais/test/traffic"
-	"relais/test/walker"
 )
 
 // Report is what reconcile --json prints, as far as the stories read it.
@@ -78,7 +78,7 @@ type tamper struct {
 // unmistakable finds n messages on the primary whose Message-ID and bytes occur once in the account.
 func (s *Stage) unmistakable(p traffic.Person, n int) []walker.Item {
 	s.T.Helper()
-	items := walker.Walk(s.T, s.Dovecot.Addr, p.Email+"*"+dovecot.MasterUser, dovecot.MasterPassword).Items
+	items := Walk(s.T, s.Dovecot.Addr, p.Email+"*"+dovecot.MasterUser, dovecot.MasterPassword).Items
 	ids, hashes := map[string]int{}, map[[32]byte]int{}
 	for _, i := range items {
 		ids[messageID(i)]++
