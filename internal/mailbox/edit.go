@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"context"
+	"math"
 
 	"relais/internal/db"
 	"relais/internal/fault"
@@ -46,7 +47,7 @@ func (tx *Tx) Move(ctx context.Context, id mail.PlacementID, to mail.MailboxID, 
 	if err != nil {
 		return p, err
 	}
-	if err := tx.sameAccount(ctx, p.Account, to); err != nil {
+	if err := tx.target(ctx, p.Account, to); err != nil {
 		return p, err
 	}
 	modseq, err := tx.nextModseq(ctx, p.Account)
@@ -131,7 +132,7 @@ func (tx *Tx) Restore(ctx context.Context, id mail.PlacementID, to mail.MailboxI
 	if to == 0 {
 		to = p.Mailbox
 	}
-	if err := tx.sameAccount(ctx, p.Account, to); err != nil {
+	if err := tx.target(ctx, p.Account, to); err != nil {
 		return p, err
 	}
 	modseq, err := tx.nextModseq(ctx, p.Account)
@@ -171,13 +172,18 @@ func (tx *Tx) livePlacement(ctx context.Context, id mail.PlacementID) (Placement
 	return p, err
 }
 
-func (tx *Tx) sameAccount(ctx context.Context, acc mail.AccountID, box mail.MailboxID) error {
-	m, err := tx.Mailbox(ctx, box)
+// target makes sure, before anything is written, that the placement can arrive:
+// a live mailbox of its account, which stays so until the end of the transaction.
+func (tx *Tx) target(ctx context.Context, acc mail.AccountID, box mail.MailboxID) error {
+	m, err := tx.live(ctx, box)
 	if err != nil {
 		return err
 	}
 	if m.Account != acc {
 		return fault.New(fault.Denied, "the mailbox belongs to another account")
+	}
+	if int64(m.UIDNext) >= math.MaxUint32 {
+		return fault.New(fault.OverLimit, "the mailbox has given all its UIDs")
 	}
 	return nil
 }

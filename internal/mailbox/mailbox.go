@@ -117,6 +117,14 @@ func (tx *Tx) nextModseqs(ctx context.Context, id mail.AccountID, n int64) (last
 	return last, found(err, "account")
 }
 
+// returnModseq gives back the modseq just taken, where the change did not come
+// about: an error that the caller may pass over leaves no gap. The account is
+// locked, so nobody took a later one.
+func (tx *Tx) returnModseq(ctx context.Context, id mail.AccountID) error {
+	_, err := tx.Exec(ctx, `UPDATE accounts SET modseq = modseq - 1 WHERE id = $1`, id)
+	return err
+}
+
 // found gives an empty result its public word.
 func found(err error, what string) error {
 	if errors.Is(err, sql.ErrNoRows) {

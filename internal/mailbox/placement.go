@@ -2,7 +2,6 @@ package mailbox
 
 import (
 	"context"
-	"math"
 	"time"
 
 	"relais/internal/db"
@@ -92,13 +91,16 @@ func (tx *Tx) Place(ctx context.Context, n Place) (Placement, error) {
 		Account: n.Account, Mailbox: n.Mailbox, Email: n.Email, Thread: n.Thread, Flags: n.Flags, Modseq: modseq, CreatedModseq: modseq,
 		InternalDate: n.InternalDate, Size: n.Size, Hash: n.Hash, CreatedAt: tx.Now,
 	}
+	if p.UID, p.Mailbox, err = tx.nextUID(ctx, &n, modseq); err != nil {
+		if back := tx.returnModseq(ctx, n.Account); back != nil {
+			return p, back
+		}
+		return p, err
+	}
 	if p.Thread == 0 {
 		if p.Thread, err = tx.thread(ctx, n.Account, modseq, n.MessageIDs); err != nil {
 			return p, err
 		}
-	}
-	if p.UID, p.Mailbox, err = tx.nextUID(ctx, &n, modseq); err != nil {
-		return p, err
 	}
 	err = tx.QueryRow(ctx, `INSERT INTO placements (account_id, mailbox_id, email_id, thread_id, uid, system, keywords, modseq, created_modseq,
  internal_date, size, hash, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11, $12) RETURNING id`,
@@ -124,9 +126,9 @@ func (tx *Tx) nextUID(ctx context.Context, n *Place, modseq uint64) (uid uint32,
 	}
 	var next int64
 	err = tx.QueryRow(ctx, `UPDATE mailboxes SET uidnext = uidnext + 1, modseq = $3, messages = messages + 1, unseen = unseen + $4, bytes = bytes + $5
- WHERE account_id = $1 AND role = $2 AND role <> '' AND deleted_modseq = 0 RETURNING uidnext, id`,
-		n.Account, string(role), modseq, unseen(n.Flags), n.Size).Scan(&next, &box)
-	if err = found(err, "mailbox"); fault.Is(err, fault.NotFound) {
+ WHERE account_id = $1 AND role = $2 AND role <> '' AND deleted_modseq = 0 AND uidnext < $6 RETURNING uidnext, id`,
+		n.Account, string(role), modseq, unseen(n.Flags), n.Size, int64(maxUIDNext)).Scan(&next, &box)
+	if db.NoRows(err) {
 		// The new mailbox takes a later modseq than the placement in it; its own
 		// modseq stays the highest.
 		m, err := tx.EnsureRole(ctx, n.Account, role, n.Origin)
@@ -136,22 +138,26 @@ func (tx *Tx) nextUID(ctx context.Context, n *Place, modseq uint64) (uid uint32,
 		uid, err := tx.arrive(ctx, n.Account, m.ID, m.Modseq, n.Flags, n.Size)
 		return uid, m.ID, err
 	}
-	if err != nil {
-		return 0, 0, err
-	}
-	uid, err = checkUID(next)
-	return uid, box, err
+	return uint32(next - 1), box, err
 }
+
+// maxUIDNext is one more than the highest UID, which has 32 bits (RFC 9051 §2.3.1.1).
+const maxUIDNext = 1 << 32
 
 // arrive counts one placement into the mailbox and returns its UID.
 func (tx *Tx) arrive(ctx context.Context, acc mail.AccountID, box mail.MailboxID, modseq uint64, f mail.Flags, size int64) (uint32, error) {
 	var next int64
 	err := tx.QueryRow(ctx, `UPDATE mailboxes SET uidnext = uidnext + 1, modseq = $3, messages = messages + 1, unseen = unseen + $4, bytes = bytes + $5
- WHERE id = $1 AND account_id = $2 AND deleted_modseq = 0 RETURNING uidnext`, box, acc, modseq, unseen(f), size).Scan(&next)
-	if err != nil {
-		return 0, found(err, "mailbox")
+ WHERE id = $1 AND account_id = $2 AND deleted_modseq = 0 AND uidnext < $6 RETURNING uidnext`,
+		box, acc, modseq, unseen(f), size, int64(maxUIDNext)).Scan(&next)
+	if db.NoRows(err) {
+		m, err := tx.Mailbox(ctx, box)
+		if err == nil && m.Account == acc && m.DeletedModseq == 0 {
+			return 0, fault.New(fault.OverLimit, "the mailbox has given all its UIDs")
+		}
+		return 0, fault.New(fault.NotFound, "no such mailbox")
 	}
-	return checkUID(next)
+	return uint32(next - 1), err
 }
 
 // leave takes one placement out of the mailbox's counters.
@@ -159,14 +165,6 @@ func (tx *Tx) leave(ctx context.Context, box mail.MailboxID, modseq uint64, f ma
 	_, err := tx.Exec(ctx, `UPDATE mailboxes SET modseq = $2, messages = messages - 1, unseen = unseen - $3, bytes = bytes - $4 WHERE id = $1`,
 		box, modseq, unseen(f), size)
 	return err
-}
-
-// checkUID refuses what does not fit in 32 bits (RFC 9051 §2.3.1.1).
-func checkUID(next int64) (uint32, error) {
-	if next > math.MaxUint32 {
-		return 0, fault.New(fault.OverLimit, "the mailbox has given all its UIDs")
-	}
-	return uint32(next - 1), nil
 }
 
 func unseen(f mail.Flags) int64 { return db.Bool(!f.Has(mail.Seen)) }

@@ -105,3 +105,34 @@ func (tx *Tx) Thread(ctx context.Context, acc mail.AccountID, thread mail.Thread
 	return db.Collect(scanPlacement)(tx.Query(ctx, `SELECT `+placementColumns+` FROM placements
  WHERE account_id = $1 AND thread_id = $2 AND deleted_modseq = 0 ORDER BY id`, acc, int64(thread)))
 }
+
+// Content is what a client is told when it opens a mailbox.
+type Content struct {
+	UIDs        []uint32 // of the live placements, in order
+	FirstUnseen uint32   // UID; 0 if all are seen
+	Keywords    []string // in use, each once
+}
+
+// Content reads what stands in the mailbox without reading the placements whole.
+func (tx *Tx) Content(ctx context.Context, box Mailbox) (c Content, err error) {
+	c.UIDs, err = db.Collect(func(s db.Scanner) (uid uint32, err error) { return uid, s.Scan(&uid) })(
+		tx.Query(ctx, `SELECT uid FROM placements WHERE mailbox_id = $1 AND deleted_modseq = 0 ORDER BY uid`, box.ID))
+	if err != nil {
+		return c, err
+	}
+	if box.Unseen > 0 {
+		err = tx.QueryRow(ctx, `SELECT COALESCE(MIN(uid), 0) FROM placements WHERE mailbox_id = $1 AND deleted_modseq = 0 AND (system & 1) = 0`, box.ID).
+			Scan(&c.FirstUnseen)
+		if err != nil {
+			return c, err
+		}
+	}
+	sets, err := db.Collect(func(s db.Scanner) (words string, err error) { return words, s.Scan(&words) })(
+		tx.Query(ctx, `SELECT DISTINCT keywords FROM placements WHERE mailbox_id = $1 AND deleted_modseq = 0 AND keywords <> ''`, box.ID))
+	var f mail.Flags
+	for _, words := range sets {
+		f = f.Union(mail.Flags{Keywords: mail.DecodeKeywords(words)})
+	}
+	c.Keywords = f.Keywords
+	return c, err
+}
