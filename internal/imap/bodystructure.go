@@ -202,11 +202,8 @@ func (e *Encoder) disposition(v *Disposition) *Encoder {
 
 // languages writes one language as a string and several as a list, as servers do.
 func (e *Encoder) languages(list []string) *Encoder {
-	switch len(list) {
-	case 0:
+	if len(list) == 0 {
 		return e.Raw("NIL")
-	case 1:
-		return e.String(list[0])
 	}
 	for i, l := range list {
 		e.Raw("( "[min(i, 1) : min(i, 1)+1]).String(l)

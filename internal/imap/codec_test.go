@@ -308,7 +308,7 @@ func TestStructuresRoundTrip(t *testing.T) {
 	t.Parallel()
 	envelope := `("Wed, 17 Jul 1996 02:23:25 -0700 (PDT)" "a \"b\"" (("Terry" NIL "gray" "cac.example")) NIL NIL ((NIL NIL "imap" NIL)(NIL NIL NIL NIL)) NIL NIL NIL "<B@cac>")`
 	text := `("TEXT" "PLAIN" ("CHARSET" "US-ASCII") NIL NIL "7BIT" 1152 23 NIL ("attachment" ("filename" "a b")) ("fr" "en") NIL)`
-	message := `("message" "rfc822" NIL NIL NIL "7BIT" 9 ` + envelope + ` ` + text + ` 4 NIL NIL "fr" "x")`
+	message := `("message" "rfc822" NIL NIL NIL "7BIT" 9 ` + envelope + ` ` + text + ` 4 NIL NIL ("fr") "x")`
 	whole := `(` + text + message + ` "mixed" ("boundary" "x") NIL NIL NIL)`
 	d := client(envelope + " " + whole + "\r\n")
 	v := d.Envelope()

@@ -95,13 +95,6 @@ func (l *lexer) mediaType(out *[]byte) status {
 	return broken
 }
 
-// settle gives a leaf that can't be taken apart a type that says so: too deep, or without a subtype.
-func (c *Content) settle(k Kind) {
-	if k == Leaf && (equalFold(c.Type, "multipart") || equalFold(c.Type, "message") && equalFold(c.Subtype, "rfc822")) {
-		c.Type, c.Subtype = "application", "octet-stream"
-	}
-}
-
 // readField reads a Content-* field other than the type. Of several the first good one counts.
 func (c *Content) readField(f Field) {
 	once := func(n *Nullable) {

@@ -118,7 +118,7 @@ func Header(raw []byte) []byte {
 }
 
 // FilterFields gives the fields of a header whose names are (not: are not) in
-// names, and the empty line (RFC 9051 §6.4.5.1, HEADER.FIELDS).
+// names, and the empty line if the header has one (RFC 9051 §6.4.5.1, HEADER.FIELDS).
 func FilterFields(header []byte, names []string, not bool) []byte {
 	out := make([]byte, 0, 512)
 	for f := range Fields(header) {
@@ -133,11 +133,17 @@ func FilterFields(header []byte, names []string, not bool) []byte {
 			continue
 		}
 		out = append(out, f.Raw...)
-		if !bytes.HasSuffix(f.Raw, lf) {
-			out = append(out, "\r\n"...)
-		}
 	}
-	return append(out, "\r\n"...)
+	if HasEnd(header) {
+		out = append(out, "\r\n"...)
+	}
+	return out
+}
+
+// HasEnd tells whether an empty line ends the header.
+func HasEnd(header []byte) bool {
+	rest := header[:lineBreakBefore(header, len(header))]
+	return len(rest) < len(header) && (len(rest) == 0 || rest[len(rest)-1] == '\n')
 }
 
 // CRLF gives the message with every line ended by CR LF, as the record keeps

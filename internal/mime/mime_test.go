@@ -134,7 +134,7 @@ func TestCRLF(t *testing.T) {
 
 func TestFilterFields(t *testing.T) {
 	t.Parallel()
-	h := lines("From: a", "Subject : one", "\ttwo", "X: y", "subject: three", "", "body")
+	h := lines("From: a", "Subject : one", "\ttwo", "X: y", "subject: three", "", "")
 	if got, want := string(FilterFields(h, []string{"SUBJECT"}, false)), "Subject : one\r\n\ttwo\r\nsubject: three\r\n\r\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -129,7 +129,11 @@ func (s *scanner) header() {
 	if p.Kind == Multipart && ok && empty {
 		s.bounds = append(s.bounds, boundary{bound, depth})
 	}
-	p.Content.settle(p.Kind)
+	if b := s.matchAt(s.pos); empty && b >= 0 && s.bounds[b].depth != depth {
+		// The empty line, too, is the line break of a boundary right after it.
+		p.Body = lineBreakBefore(s.raw, s.pos)
+		s.cut = cut{p.Body, depth}
+	}
 }
 
 // body reads up to the next part's first line. It is false at the end of the message.

@@ -99,7 +99,7 @@ func (c *conn) answer(challenge, initial string, given bool) ([]byte, error) {
 // signIn asks the handler, unless there were too many failures.
 func (c *conn) signIn(who smtp.Credentials) {
 	failures := c.cfg.Failures
-	if !c.exempt && failures.blocked(c.source, who.Username) {
+	if !c.exempt && failures.Blocked(c.source, who.Username) {
 		c.bad++
 		c.server.log.Warn("sign-in not tried after too many failures", "peer", c.peer.Addr)
 		c.say("454 4.7.0 too many failed sign-ins, try again in ten minutes")
@@ -111,14 +111,14 @@ func (c *conn) signIn(who smtp.Credentials) {
 	if err != nil {
 		reply := smtp.ReplyFor(err, smtp.AtAuth)
 		if !reply.Temporary() && !c.exempt {
-			failures.failed(c.source, who.Username)
+			failures.Failed(c.source, who.Username)
 		}
 		c.bad++
 		c.reply(reply)
 		c.server.log.Info("sign-in failed", "peer", c.peer.Addr, "reply", reply.Code, "code", fault.CodeOf(err))
 		return
 	}
-	failures.succeeded(c.source, who.Username)
+	failures.Succeeded(c.source, who.Username)
 	peer := *c.peer
 	peer.Username, peer.Session = who.Username, session
 	c.peer = &peer

@@ -125,19 +125,19 @@ func TestFailuresAreCountedInBoundedMemory(t *testing.T) {
 	f := NewFailures(hour)
 	a, b := netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("192.0.2.2/32")
 	for i := range maxFailuresIP {
-		f.failed(a, fmt.Sprint("user", i))
+		f.Failed(a, fmt.Sprint("user", i))
 	}
-	if !f.blocked(a, "someone") || f.blocked(b, "someone") {
+	if !f.Blocked(a, "someone") || f.Blocked(b, "someone") {
 		t.Error("the bound of an address is not that of an address")
 	}
 	for i := range maxFailuresUser {
-		f.failed(netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}), 32), "Ann")
+		f.Failed(netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}), 32), "Ann")
 	}
-	if !f.blocked(b, "ann") || f.blocked(b, "bob") {
+	if !f.Blocked(b, "ann") || f.Blocked(b, "bob") {
 		t.Error("the bound of a name is not that of a name")
 	}
 	for i := range maxFailureCounts {
-		f.failed(b, fmt.Sprint(i))
+		f.Failed(b, fmt.Sprint(i))
 	}
 	if len(f.counts) > maxFailureCounts+3 {
 		t.Errorf("%d counts", len(f.counts))

@@ -43,8 +43,8 @@ func NewFailures(c clock.Clock) *Failures {
 	return &Failures{clock: c, counts: map[failureKey]failureCount{}}
 }
 
-// blocked tells whether a sign-in is not even tried.
-func (f *Failures) blocked(source netip.Prefix, user string) bool {
+// Blocked tells whether a sign-in is not even tried.
+func (f *Failures) Blocked(source netip.Prefix, user string) bool {
 	now := f.clock.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -56,8 +56,8 @@ func (f *Failures) blocked(source netip.Prefix, user string) bool {
 	return false
 }
 
-// failed counts a wrong password.
-func (f *Failures) failed(source netip.Prefix, user string) {
+// Failed counts a wrong password.
+func (f *Failures) Failed(source netip.Prefix, user string) {
 	now := f.clock.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -74,8 +74,8 @@ func (f *Failures) failed(source netip.Prefix, user string) {
 	}
 }
 
-// succeeded forgets the failures of this user from this address.
-func (f *Failures) succeeded(source netip.Prefix, user string) {
+// Succeeded forgets the failures of this user from this address.
+func (f *Failures) Succeeded(source netip.Prefix, user string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.counts, failureKeys(source, user)[0].key)

@@ -37,7 +37,8 @@ func NewMemory(limit int64, wait time.Duration) *Memory {
 	return &Memory{semaphore.NewWeighted(limit), limit, wait}
 }
 
-func (m *Memory) acquire(ctx context.Context, n int64) error {
+// Acquire counts n bytes in, or fails when they do not become free in time.
+func (m *Memory) Acquire(ctx context.Context, n int64) error {
 	if m.bytes.TryAcquire(n) {
 		return nil
 	}
@@ -48,6 +49,9 @@ func (m *Memory) acquire(ctx context.Context, n int64) error {
 	}
 	return nil
 }
+
+// Release counts n bytes out again.
+func (m *Memory) Release(n int64) { m.bytes.Release(n) }
 
 // body is a message that arrives. Its bytes are counted in memory until release.
 type body struct {
@@ -85,18 +89,18 @@ func (b *body) room(ctx context.Context, n int64) error {
 
 // resize moves the body to a new place of n bytes.
 func (b *body) resize(ctx context.Context, n int64) error {
-	if err := b.memory.acquire(ctx, n); err != nil {
+	if err := b.memory.Acquire(ctx, n); err != nil {
 		return err
 	}
 	moved := make([]byte, len(b.bytes), n)
 	copy(moved, b.bytes)
-	b.memory.bytes.Release(b.held)
+	b.memory.Release(b.held)
 	b.bytes, b.held = moved, n
 	return nil
 }
 
 // release gives the memory back to the bound; the bytes may live on.
 func (b *body) release() {
-	b.memory.bytes.Release(b.held)
+	b.memory.Release(b.held)
 	b.held, b.bytes = 0, nil
 }
