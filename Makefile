@@ -4,6 +4,10 @@ GO       ?= go
 # SQLite is C turned into Go. The race detector would make it ten times slower and can find nothing of ours there.
 RACE     := -race -gcflags='modernc.org/...=-race=false'
 FUZZTIME ?= 30s
+LINTER   := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -o pipefail -ec
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test test-deps test-unit test-acceptance test-long bench fuzz lint check-format clean
@@ -27,10 +31,11 @@ test-unit: ## our own packages under the race detector
 	CGO_ENABLED=1 $(GO) test $(RACE) -timeout 15m ./cmd/... ./internal/...
 
 test-acceptance: build ## the stories with real Postfix, Dovecot, PostgreSQL and mail programs, at their short sizes
-	RELAIS_BIN=$(CURDIR)/bin/relais $(GO) test -short -timeout 20m ./test/...
+	RELAIS_BIN=$(CURDIR)/bin/relais $(GO) test -short -count=1 -p 1 -timeout 20m ./test/...
 
-test-long: test-deps build ## the stories at full size: 5,000 messages, all primaries, both stores
-	RELAIS_BIN=$(CURDIR)/bin/relais $(GO) test -v -count=1 -p 1 -timeout 3h ./test/...
+test-long: test-deps build ## the stories at full size: 5,000 messages, all primaries, both stores; log in docs/test-long.log
+	@{ echo "make test-long on $$(git describe --always --dirty --abbrev=12), $$(date -u +%FT%TZ), $$(nproc) CPUs"; \
+	RELAIS_BIN=$(CURDIR)/bin/relais $(GO) test -v -count=1 -p 1 -timeout 3h ./test/...; } 2>&1 | tee docs/test-long.log
 
 bench: build ## Relais beside Postfix and Dovecot: messages/s and CPU, as ratios
 	test/deps.sh bench
@@ -46,7 +51,8 @@ fuzz: ## every fuzz target for FUZZTIME (30s)
 
 lint: check-format ## gofmt, vet and golangci-lint
 	$(GO) vet ./...
-	golangci-lint run ./...
+	GOBIN=$(CURDIR)/.cache/bin $(GO) install $(LINTER)
+	.cache/bin/golangci-lint run ./...
 
 check-format:
 	@unformatted=$$(gofmt -l cmd internal test); \

@@ -102,12 +102,20 @@ func New(t testing.TB, cfg Config) *Node {
 	return n
 }
 
-// Addresses of the listeners, 127.0.0.1:port.
-func (n *Node) MX() string          { return n.addr(25) }
-func (n *Node) Submission() string  { return n.addr(587) }
+// MX is the address that takes mail from outside, 127.0.0.1:port.
+func (n *Node) MX() string { return n.addr(25) }
+
+// Submission is the address for people's mail programs, with STARTTLS.
+func (n *Node) Submission() string { return n.addr(587) }
+
+// Submissions is the same with implicit TLS.
 func (n *Node) Submissions() string { return n.addr(465) }
-func (n *Node) IMAP() string        { return n.addr(143) }
-func (n *Node) IMAPS() string       { return n.addr(993) }
+
+// IMAP is the address of the mailboxes, with STARTTLS.
+func (n *Node) IMAP() string { return n.addr(143) }
+
+// IMAPS is the same with implicit TLS.
+func (n *Node) IMAPS() string { return n.addr(993) }
 
 func (n *Node) addr(offset int) string { return fmt.Sprintf("127.0.0.1:%d", n.Base+offset) }
 
