@@ -44,7 +44,7 @@ type Config struct {
 	FirstRetry     time.Duration     // doubled at each attempt; 15 s
 	LastRetry      time.Duration     // the longest; 1 h
 	DelayNotice    time.Duration     // the sender is told once that it takes long; 4 h, negative never
-	Lease          time.Duration     // rows of a killed runner are taken again after it; 1 min
+	Lease          time.Duration     // rows of a killed runner are taken again after it; 5 min
 	Sole           bool              // no other node sends from this store: rows of a killed run are taken at once
 	Grace          time.Duration     // what a dialogue gets to end when the node stops; 5 s
 	Dial           smtpclient.Config // timeouts and the dialer; Security "" is Opportunistic
@@ -65,7 +65,7 @@ func (c Config) withDefaults() Config {
 		value *time.Duration
 		or    time.Duration
 	}{
-		{&c.FirstRetry, 15 * time.Second}, {&c.LastRetry, time.Hour}, {&c.Lease, time.Minute}, {&c.Grace, 5 * time.Second},
+		{&c.FirstRetry, 15 * time.Second}, {&c.LastRetry, time.Hour}, {&c.Lease, 5 * time.Minute}, {&c.Grace, 5 * time.Second},
 	} {
 		if *d.value <= 0 {
 			*d.value = d.or

@@ -10,12 +10,11 @@ import (
 )
 
 const (
-	claimAtOnce = 200
-	maxClaimed  = 2000 // rows in memory
-	maxInLane   = 400  // rows in memory for one route: the rest is put off, others come first
-	maxTo       = 100  // recipients of one transaction: what every server must take (RFC 5321 §4.5.3.1.8)
-	maxInARow   = 100  // messages on one connection
-	putOff      = 20 * time.Second
+	claimAtOnce = 500
+	maxClaimed  = 20_000 // rows in memory
+	maxTo       = 100    // recipients of one transaction: what every server must take (RFC 5321 §4.5.3.1.8)
+	maxInARow   = 100    // messages on one connection
+	putOff      = 10 * time.Second
 )
 
 // Runner empties the queue.
@@ -138,7 +137,8 @@ func (r *Runner) round(l life) time.Duration {
 }
 
 // dispatch gives the rows to their lanes, grouped into transactions, and returns
-// those that a full lane does not take.
+// those that a full lane does not take: no lane takes more than half of the room
+// that is left, so however many destinations hang there is some for the others.
 func (r *Runner) dispatch(lives life, items []Item) (over []Item) {
 	type key struct {
 		route  route
@@ -157,7 +157,7 @@ func (r *Runner) dispatch(lives life, items []Item) (over []Item) {
 			l = &lane{route: k.route}
 			r.lanes[k.route] = l
 		}
-		if l.rows >= maxInLane {
+		if l.rows > (maxClaimed-len(r.claimed))/2 {
 			over = append(over, it)
 			continue
 		}
@@ -216,10 +216,10 @@ func (r *Runner) work(lives life, l *lane) {
 			return
 		}
 		if lives.work.Err() != nil {
-			r.giveBack(lives.keep, b)
-		} else {
-			r.settle(lives.keep, b, s.deliver(lives.talk, b))
+			r.giveBack(lives.keep, append(r.rest(l), b))
+			continue
 		}
+		r.settle(lives.keep, b, s.deliver(lives.talk, b))
 		r.finished(b)
 	}
 }
@@ -240,6 +240,15 @@ func (r *Runner) next(l *lane) *batch {
 	return b
 }
 
+// rest takes all that waits in a lane.
+func (r *Runner) rest(l *lane) []*batch {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := l.batches
+	l.batches, l.rows = nil, 0
+	return all
+}
+
 func (r *Runner) finished(b *batch) {
 	r.mu.Lock()
 	for _, it := range b.items {
@@ -252,14 +261,14 @@ func (r *Runner) finished(b *batch) {
 	}
 }
 
-func (r *Runner) giveBack(ctx context.Context, b *batch) {
-	err := r.store.Queue(ctx, func(ctx context.Context, tx *Tx) error {
-		ids := make([]mail.QueueID, len(b.items))
-		for i, it := range b.items {
-			ids[i] = it.ID
+func (r *Runner) giveBack(ctx context.Context, batches []*batch) {
+	var ids []mail.QueueID
+	for _, b := range batches {
+		for _, it := range b.items {
+			ids = append(ids, it.ID)
 		}
-		return tx.Release(ctx, ids, tx.Now)
-	})
+	}
+	err := r.store.Queue(ctx, func(ctx context.Context, tx *Tx) error { return tx.Release(ctx, ids, tx.Now) })
 	if err != nil {
 		r.config.Log.Warn("give mail to the outside back", "err", err) // the lease brings it back
 	}

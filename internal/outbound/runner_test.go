@@ -176,9 +176,15 @@ func TestHangingDestinationHoldsUpNobody(t *testing.T) {
 	w.config.PerDestination = 2
 	w.mx(t, "slow.test", 10, 2).Fail(faultymx.Mail, faultymx.Fault{Hang: true})
 	w.mx(t, "fast.test", 10, 3)
-	for i := range 1000 {
-		w.put(t, New{From: from, Intake: fmt.Sprint("s", i)}, body, "a@slow.test")
-	}
+	do(t, w.store, func(tx *Tx) error {
+		for i := range maxClaimed {
+			_, err := tx.Enqueue(t.Context(), New{From: from, Intake: fmt.Sprint("s", i), To: mail.Address{Local: "a", Domain: "slow.test"}, Hash: mail.Sum([]byte(body))})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	ids := w.put(t, New{From: from, Intake: "f"}, body, "a@fast.test")
 	w.run(t)
 	w.awaitState(t, ids, Sent)
