@@ -3,8 +3,6 @@ package adminapi
 import (
 	"context"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/net/idna"
@@ -13,6 +11,7 @@ import (
 	"relais/internal/dkim"
 	"relais/internal/fault"
 	"relais/internal/mail"
+	"relais/internal/outbound"
 	"relais/internal/record"
 )
 
@@ -93,21 +92,14 @@ func (a *API) domainOf(ctx context.Context, tx *record.Tx, d directory.Domain) (
 
 // records lists what the domain's zone should hold so that its mail arrives and is believed.
 func (a *API) records(d directory.Domain) []DNSRecord {
-	ascii := asciiDomain(d.Name)
 	var out []DNSRecord
-	if d.Topology == directory.InPath {
-		out = append(out, DNSRecord{Name: ascii, Type: "MX", Value: "10 " + a.Hostname + ".", For: "mail arrives here"})
-	} else if d.Topology == directory.Backup {
-		out = append(out, DNSRecord{Name: ascii, Type: "MX", Value: "100 " + a.Hostname + ".", For: "mail arrives here when the primary does not answer"})
+	for _, r := range outbound.Publish(d.Name, a.Hostname, string(d.Topology), d.DKIMPublic) {
+		out = append(out, DNSRecord{Name: r.Name, Type: r.Type, Value: r.Value, For: r.Why})
 	}
-	for line := range strings.Lines(d.DKIMPublic) {
-		selector, text, _ := strings.Cut(strings.TrimSpace(line), " ")
-		out = append(out, DNSRecord{Name: selector + "._domainkey." + ascii, Type: "TXT", Value: strconv.Quote(text), For: "receivers verify DKIM signatures"})
-	}
-	return append(out, DNSRecord{Name: ascii, Type: "TXT", Value: strconv.Quote("v=spf1 a:" + a.Hostname + " ~all"),
-		For: "SPF; where the domain has such a record, add a:" + a.Hostname + " to it"})
+	return out
 }
 
+// asciiDomain is the name in A-labels: what the signer knows a domain by.
 func asciiDomain(name string) string {
 	if s, err := idna.Lookup.ToASCII(name); err == nil {
 		return s
@@ -148,7 +140,7 @@ func (a *API) addDomain(ctx context.Context, in *body[NewDomain]) (*body[Domain]
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := a.Keys.Seal(dkim.SealContext(name), private)
+	sealed, err := a.Keys.Seal(dkim.SealContext(asciiDomain(name)), private)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -17,6 +18,13 @@ import (
 	"relais/internal/clock"
 	"relais/internal/config"
 	"relais/internal/crashpoint"
+	"relais/internal/directory"
+	"relais/internal/dkim"
+	"relais/internal/dns"
+	"relais/internal/intake"
+	"relais/internal/judge"
+	"relais/internal/mirror"
+	"relais/internal/outbound"
 	"relais/internal/tlsfiles"
 )
 
@@ -61,6 +69,11 @@ func Serve(ctx context.Context, opt Options) error {
 	// the start at once, and "ready" is true when it is said.
 	open := &listeners{tls: tlsConfig}
 	undo.add("close the listeners", open.close)
+	mx := open.plain("mx", cfg.Listen.MX)
+	submission := open.plain("submission", cfg.Listen.Submission)
+	submissions := open.withTLS("submissions", cfg.Listen.Submissions)
+	imap := open.plain("imap", cfg.Listen.IMAP)
+	imaps := open.withTLS("imaps", cfg.Listen.IMAPS)
 	http := open.plain("http", cfg.Listen.HTTP)
 	https := open.secure("https", cfg.Listen.HTTPS)
 	metrics := open.plain("metrics", cfg.Listen.Metrics)
@@ -73,25 +86,62 @@ func Serve(ctx context.Context, opt Options) error {
 	}
 	undo.add("close the socket", func(context.Context) error { return socket.Close() })
 
+	resolver, err := dns.New(dns.Config{Servers: cfg.DNS.Servers, Timeout: time.Duration(cfg.DNS.Timeout), Log: log.With("component", "dns")})
+	if err != nil {
+		return fmt.Errorf("set up DNS: %w", err)
+	}
+	undo.add("close DNS", func(context.Context) error { return resolver.Close() })
+	own := ownDomains{rec.Store}
+	far := &primaries{hostname: cfg.Hostname, keyring: rec.keyring, log: log}
+	in := intake.New(intake.Config{
+		Hostname: cfg.Hostname, Store: rec.Store, States: states{}, Primaries: asker{rec.Store, far},
+		Judge: judge.New(judge.Config{
+			Hostname: cfg.Hostname, Resolver: resolver, Domains: own, Exempt: []netip.Prefix{}, Log: log.With("component", "judge"),
+		}),
+		Signer:      dkim.NewSigner(own, rec.keyring, clock.System{}),
+		GiveUpAfter: time.Duration(cfg.Outbound.GiveUpAfter), Log: log.With("component", "intake"),
+	})
+	auth, err := directory.NewAuthenticator(rec.Engine(), clock.System{}, log.With("component", "sign-in"))
+	if err != nil {
+		return fmt.Errorf("set up sign-in: %w", err)
+	}
+	doors, err := newDoors(cfg, tlsConfig, rec.Store, in, auth, log)
+	if err != nil {
+		return err
+	}
+	mirrors := mirror.New(mirror.Config{
+		Store: rec.Store, Gate: states{}, Alarm: alarms{log}, Connector: far.connect, Breaker: breaker(cfg.Breaker),
+		Sessions: cfg.Mirror.Connections, Log: log.With("component", "mirror"),
+	})
+	relay := &mirror.Relay{Store: rec.Store, Gate: states{}, Dial: far.smtp, Service: mirrors}
+	outgoing := outbound.NewRunner(outboundConfig(cfg), rec.Store, resolver, in)
+
 	api := adminapi.New(adminapi.Config{
 		Version: Version(), Hostname: cfg.Hostname, Store: rec.Store, Keys: rec.keyring, Forget: rec.ring.Forget,
 		ProbeEvery: time.Duration(cfg.Continuity.ProbeEvery), Clock: clock.System{}, Log: log.With("component", "adminapi"),
 	})
 
-	parts := newGroup(ctx)
-	undo.add("stop the parts", parts.stop)
+	// The parts end in reverse order: first the doors, so that nothing new comes
+	// in, then what works on it.
+	workers := newGroup(ctx)
+	undo.add("stop the workers", workers.stop)
+	workers.start("mirror", mirrors.Run)
+	workers.start("relay", relay.Run)
+	workers.start("outbound", func(ctx context.Context) error { outgoing.Run(ctx); return nil })
+	workers.start("housekeeping", func(ctx context.Context) error { return housekeeping(ctx, rec.Store) })
+
+	parts := newGroup(workers.ctx)
+	undo.add("stop the doors", parts.stop)
+	parts.start("mx", doors.mx.run(mx))
+	parts.start("submission", doors.submission.run(submission))
+	parts.start("submissions", doors.submissions.run(submissions))
+	parts.start("imap", doors.imap.run(imap))
+	parts.start("imaps", doors.imaps.run(imaps))
 	parts.start("adminapi", func(ctx context.Context) error { return api.Serve(ctx, socket) })
 	httpLog := log.With("component", "http")
-	for _, l := range []net.Listener{http, https} {
-		if l != nil {
-			parts.start("http", func(ctx context.Context) error { return serveHTTP(ctx, l, publicHandler(), httpLog) })
-		}
-	}
-	if metrics != nil {
-		parts.start("metrics", func(ctx context.Context) error {
-			return serveHTTP(ctx, metrics, metricsHandler(registry), httpLog)
-		})
-	}
+	parts.start("http", httpPart(http, publicHandler(), httpLog))
+	parts.start("https", httpPart(https, publicHandler(), httpLog))
+	parts.start("metrics", httpPart(metrics, metricsHandler(registry), httpLog))
 
 	removePid, err := writePid(cfg.Dir)
 	if err != nil {
@@ -130,6 +180,14 @@ func (l *listeners) plain(name, addr string) net.Listener {
 	}
 	l.open = append(l.open, ln)
 	return ln
+}
+
+// withTLS opens one whose door does TLS itself; nil without a certificate.
+func (l *listeners) withTLS(name, addr string) net.Listener {
+	if l.tls == nil {
+		return nil
+	}
+	return l.plain(name, addr)
 }
 
 // secure opens one that speaks TLS from the first byte; nil without a certificate.

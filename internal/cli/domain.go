@@ -51,7 +51,9 @@ func records(t *table, rs []adminapi.DNSRecord) {
 	t.line("")
 	t.line("DNS records to publish:")
 	for _, r := range rs {
-		t.line("  %s. %s %s", r.Name, r.Type, r.Value)
+		t.line("")
+		t.line("; %s", r.For)
+		t.line("%s %s %s", r.Name, r.Type, r.Value)
 	}
 }
 

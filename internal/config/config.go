@@ -162,6 +162,9 @@ func (c *Config) Path(p string) string {
 	return filepath.Join(c.Dir, p)
 }
 
+// Embedded tells whether the database is a file of this node's own.
+func (c *Config) Embedded() bool { return strings.HasPrefix(c.Store, "sqlite:") }
+
 // KeyFile is the path of the key-encryption key.
 func (c *Config) KeyFile() string { return c.Path(strings.TrimPrefix(c.Keys, "file:")) }
 
