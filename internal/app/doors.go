@@ -73,12 +73,13 @@ func newDoors(cfg *config.Config, tlsConfig *tls.Config, store *record.Store, in
 		}
 		return &door{s.Serve, s.Shutdown}, nil
 	}
+	masters := directory.NewMasters(auth)
 	imap := func(implicit bool) (*door, error) {
 		s, err := imapd.New(imapd.Config{
 			Hostname: cfg.Hostname, TLS: tlsConfig, ImplicitTLS: implicit, PlaintextAuth: cfg.SignIn.Plaintext,
 			MaxMessage: size, MaxConnections: cfg.Limits.Connections, MaxPerIP: cfg.Limits.ConnectionsPerAddress,
 			Exempt: cfg.ExemptNetworks(), Memory: memory, Failures: failures, Log: log.With("component", "imapd"),
-		}, store, auth)
+		}, store, masters)
 		if err != nil {
 			return nil, err
 		}
