@@ -28,8 +28,9 @@ type Notice struct {
 }
 
 const (
-	maxReturnedHeader = 64 << 10  // of the original, bytes
-	maxReturned       = 256 << 10 // of an original that is returned whole (RET=FULL)
+	statusTime        = "2 Jan 2006 15:04:05 -0700" // without the day of the week: not every program reads it there
+	maxReturnedHeader = 64 << 10                    // of the original, bytes
+	maxReturned       = 256 << 10                   // of an original that is returned whole (RET=FULL)
 )
 
 // compose writes the notice: words for people in French and in English, the
@@ -73,7 +74,7 @@ func (n *Notice) compose(hostname string, original []byte) {
 // status writes the part for programs (RFC 3464 §2): a block for the message, one per recipient.
 func (n *Notice) status(b *bytes.Buffer, hostname string) {
 	first := n.Recipients[0]
-	fmt.Fprintf(b, "Reporting-MTA: dns; %s\r\nArrival-Date: %s\r\n", hostname, first.CreatedAt.Format(time.RFC1123Z))
+	fmt.Fprintf(b, "Reporting-MTA: dns; %s\r\nArrival-Date: %s\r\n", hostname, first.CreatedAt.Format(statusTime))
 	if first.EnvID != "" {
 		fmt.Fprintf(b, "Original-Envelope-Id: %s\r\n", oneLine(first.EnvID))
 	}
@@ -84,13 +85,16 @@ func (n *Notice) status(b *bytes.Buffer, hostname string) {
 		}
 		fmt.Fprintf(b, "Final-Recipient: %s\r\nAction: %s\r\nStatus: %s\r\n", typed(r.To), n.action(), n.code(r))
 		if r.Host != "" && r.Reply != nil {
-			fmt.Fprintf(b, "Remote-MTA: dns; %s\r\nDiagnostic-Code: smtp; %s\r\n", oneLine(r.Host), oneLine(r.Reply.Error()))
+			fmt.Fprintf(b, "Remote-MTA: dns; %s\r\n", oneLine(r.Host))
+		}
+		if r.Reply != nil {
+			fmt.Fprintf(b, "Diagnostic-Code: smtp; %s\r\n", oneLine(r.Reply.Error()))
 		} else if r.Words != "" {
 			fmt.Fprintf(b, "Diagnostic-Code: x-relais; %s\r\n", oneLine(r.Words))
 		}
-		fmt.Fprintf(b, "Last-Attempt-Date: %s\r\n", n.At.Format(time.RFC1123Z))
+		fmt.Fprintf(b, "Last-Attempt-Date: %s\r\n", n.At.Format(statusTime))
 		if n.Fate == Waiting {
-			fmt.Fprintf(b, "Will-Retry-Until: %s\r\n", r.ExpiresAt.Format(time.RFC1123Z))
+			fmt.Fprintf(b, "Will-Retry-Until: %s\r\n", r.ExpiresAt.Format(statusTime))
 		}
 	}
 	b.WriteString("\r\n")

@@ -93,12 +93,15 @@ func (r *Runner) hops(ctx context.Context, to route) ([]hop, error) {
 
 // at lists the addresses of one host.
 func (r *Runner) at(ctx context.Context, host, port string) ([]hop, error) {
-	ips := []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
-	if host != "localhost" { // RFC 6761 §6.3: never asked of DNS
-		var err error
-		if ips, err = r.resolver.Addresses(ctx, host); err != nil {
-			return nil, err
-		}
+	if host == "localhost" { // RFC 6761 §6.3: never asked of DNS
+		return []hop{{host, net.JoinHostPort("127.0.0.1", port)}}, nil
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return []hop{{host, net.JoinHostPort(host, port)}}, nil
+	}
+	ips, err := r.resolver.Addresses(ctx, host)
+	if err != nil {
+		return nil, err
 	}
 	out := make([]hop, len(ips))
 	for i, ip := range ips {
