@@ -25,7 +25,7 @@ type Batch struct {
 // lease is not taken again: its outcome is unknown, see Lapsed.
 func (tx *Tx) ClaimRelay(ctx context.Context, domain mail.DomainID, limit int, lease time.Duration) ([]Batch, error) {
 	due, err := db.Collect(scan)(tx.Query(ctx, `SELECT `+columns+` FROM duties
- WHERE domain_id = $1 AND next_at <= $2 AND state IN ('owed', 'claimed') AND state = 'owed'
+ WHERE domain_id = $1 AND state = 'owed' AND next_at <= $2
  ORDER BY next_at, id LIMIT $3`+tx.Dialect().SkipLocked(), domain, mail.Micros(tx.Now), limit))
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func (tx *Tx) claim(ctx context.Context, d *Duty, by By, lease time.Duration) er
 // the mirror looks before they are released.
 func (tx *Tx) Lapsed(ctx context.Context, domain mail.DomainID, limit int) ([]Duty, error) {
 	return db.Collect(scan)(tx.Query(ctx, `SELECT `+columns+` FROM duties
- WHERE domain_id = $1 AND next_at <= $2 AND state IN ('owed', 'claimed') AND state = 'claimed' AND claimed_by = 'relay'
+ WHERE domain_id = $1 AND state = 'claimed' AND next_at <= $2 AND claimed_by = 'relay'
  ORDER BY next_at, id LIMIT $3`, domain, mail.Micros(tx.Now), limit))
 }
 
@@ -94,12 +94,15 @@ func (tx *Tx) Doubt(ctx context.Context, id mail.DutyID, words string) error {
 	return err
 }
 
-// NextDue is when the first duty of the domain (0: of any) becomes due, or lapses; the zero time when none waits.
+// NextDue is when the first duty of the domain becomes due, or lapses; the zero time when none waits.
 func (tx *Tx) NextDue(ctx context.Context, domain mail.DomainID) (time.Time, error) {
-	var at int64
-	err := tx.QueryRow(ctx, `SELECT COALESCE(MIN(next_at), 0) FROM duties WHERE state IN ('owed', 'claimed') AND claimed_by <> 'append'
- AND (domain_id = $1 OR $1 = 0)`, domain).Scan(&at)
-	return mail.FromMicros(at), err
+	var owed, claimed int64
+	err := tx.QueryRow(ctx, `SELECT (SELECT COALESCE(MIN(next_at), 0) FROM duties WHERE domain_id = $1 AND state = 'owed'),
+ (SELECT COALESCE(MIN(next_at), 0) FROM duties WHERE domain_id = $1 AND state = 'claimed' AND claimed_by = 'relay')`, domain).Scan(&owed, &claimed)
+	if owed == 0 || claimed != 0 && claimed < owed {
+		owed = claimed
+	}
+	return mail.FromMicros(owed), err
 }
 
 // Reschedule makes what waits for the domain's relay due at a moment, sooner or

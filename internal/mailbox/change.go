@@ -92,7 +92,9 @@ func (tx *Tx) Changes(ctx context.Context, acc mail.AccountID, after uint64, lim
 // ChangesOf lists all changes of one placement, in order: its life.
 func (tx *Tx) ChangesOf(ctx context.Context, id mail.PlacementID) ([]Change, error) {
 	return db.Collect(scanChange)(tx.Query(ctx,
-		`SELECT `+changeColumns+` FROM changes WHERE placement_id = $1 AND placement_id <> 0 ORDER BY modseq`, id))
+		`SELECT `+changeColumns+` FROM changes WHERE account_id = (SELECT account_id FROM placements WHERE id = $1)
+ AND modseq >= (SELECT created_modseq FROM placements WHERE id = $1) AND modseq <= (SELECT modseq FROM placements WHERE id = $1)
+ AND placement_id = $1 ORDER BY modseq`, id))
 }
 
 // by names who makes a change: the actor, or what the origin says.

@@ -2,12 +2,14 @@ package record
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 
 	"relais/internal/blob"
 	"relais/internal/db"
 	"relais/internal/fault"
 	"relais/internal/mail"
+	"relais/internal/mailbox"
 )
 
 // bodyChecker is what a whole check needs of the blob store.
@@ -56,32 +58,35 @@ func (s *Store) Check(ctx context.Context, o CheckOptions) (*Report, error) {
 	if !ok {
 		return nil, fault.New(fault.Internal, "the blob store cannot be checked")
 	}
-	c := &bodyCheck{store: s, packs: packs, report: r, progress: o.Progress, walked: map[uint64]bool{}}
+	c := &bodyCheck{store: s, packs: packs, report: r, progress: o.Progress}
 	return r, c.run(ctx)
 }
 
-// bodyCheck compares packs with rows, one pack at a time.
+// bodyCheck compares packs with rows.
 type bodyCheck struct {
 	store    *Store
 	packs    bodyChecker
 	report   *Report
 	progress func(step string, done, total int64)
 
-	pack    uint64             // the pack being walked
-	rows    map[int64]bodyName // rows that name places in it, by offset; deleted when found
-	walked  map[uint64]bool    // packs in which at least one record was met
-	suspect []bodyName         // rows whose record was not met
-	done    int64
+	batch []blob.Record // met, not yet compared with their rows
+	met   map[uint64]struct{}
+	done  int64
 }
 
-type bodyName struct {
-	tenant mail.TenantID
-	hash   mail.Hash
-}
+// checkBatch is how many records are compared with their rows in one snapshot.
+const checkBatch = 256
 
 func (c *bodyCheck) run(ctx context.Context) error {
+	c.met = make(map[uint64]struct{}, c.report.Bodies)
 	summary, err := c.packs.Check(ctx,
-		func(r blob.Record) error { return c.found(ctx, r) },
+		func(r blob.Record) error {
+			c.batch = append(c.batch, r)
+			if len(c.batch) < checkBatch {
+				return nil
+			}
+			return c.compare(ctx)
+		},
 		func(d blob.Damage) error {
 			c.report.Damaged = append(c.report.Damaged, fmt.Sprintf("%v: %v", d.Ref, d.Err))
 			return nil
@@ -90,98 +95,80 @@ func (c *bodyCheck) run(ctx context.Context) error {
 		return err
 	}
 	c.report.Packs = summary
-	if err := c.turn(ctx, 0); err != nil {
+	if err := c.compare(ctx); err != nil {
 		return err
 	}
-	if err := c.missingPacks(ctx); err != nil {
-		return err
-	}
-	return c.lookAgain(ctx)
+	return c.lookForTheRest(ctx)
 }
 
-// found takes one whole record of the walk.
-func (c *bodyCheck) found(ctx context.Context, r blob.Record) error {
-	if r.Ref.Pack != c.pack {
-		if err := c.turn(ctx, r.Ref.Pack); err != nil {
-			return err
-		}
-	}
-	if name, ok := c.rows[r.Ref.Offset]; ok && name == (bodyName{r.Tenant, r.Hash}) {
-		delete(c.rows, r.Ref.Offset)
-	} else {
-		c.report.Orphans++
-	}
-	if c.done++; c.done%256 == 0 {
-		c.progress("bodies", c.done, c.report.Bodies)
-	}
-	return nil
+// key stands for a body in the set of those met: 8 bytes, since a store holds
+// millions. Two bodies with one key would hide the loss of one of them with a
+// chance of one in 10^19 for each pair.
+func key(tenant mail.TenantID, hash mail.Hash) uint64 {
+	return binary.LittleEndian.Uint64(hash[:]) ^ uint64(tenant)*0x9E3779B97F4A7C15
 }
 
-// turn ends the pack that was walked and reads the rows of the next (0: none).
-func (c *bodyCheck) turn(ctx context.Context, next uint64) error {
-	for _, name := range c.rows {
-		c.suspect = append(c.suspect, name)
-	}
-	c.pack, c.rows = next, map[int64]bodyName{}
-	c.walked[next] = true
-	if next == 0 {
-		return nil
-	}
-	return c.store.View(ctx, func(ctx context.Context, tx *Tx) error {
-		clear(c.rows)
-		rows, err := tx.DB.Query(ctx, `SELECT tenant_id, hash, pos FROM blobs WHERE pack = $1`, next)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var name bodyName
-			var hash []byte
-			var pos int64
-			if err := rows.Scan(&name.tenant, &hash, &pos); err != nil {
+// compare tells records that a row names from orphans.
+func (c *bodyCheck) compare(ctx context.Context) error {
+	err := c.store.View(ctx, func(ctx context.Context, tx *Tx) error {
+		for _, r := range c.batch {
+			ref, err := tx.Mailbox.Body(ctx, r.Tenant, r.Hash)
+			switch {
+			case err == nil && ref == r.Ref:
+				c.met[key(r.Tenant, r.Hash)] = struct{}{}
+			case err == nil, fault.Is(err, fault.NotFound):
+				c.report.Orphans++
+			default:
 				return err
 			}
-			copy(name.hash[:], hash)
-			c.rows[pos] = name
 		}
-		return rows.Err()
+		return nil
 	})
+	c.done += int64(len(c.batch))
+	c.batch = c.batch[:0]
+	c.progress("bodies", c.done, c.report.Bodies)
+	return err
 }
 
-// missingPacks suspects the rows that name packs in which no record was met.
-func (c *bodyCheck) missingPacks(ctx context.Context) error {
-	var named []uint64
+// lookForTheRest reads each body whose record was not met: it is lost, or
+// compaction or an arrival passed by the walk.
+func (c *bodyCheck) lookForTheRest(ctx context.Context) error {
+	var tenants []mail.TenantID
 	err := c.store.View(ctx, func(ctx context.Context, tx *Tx) (err error) {
-		named, err = db.Collect(func(s db.Scanner) (n uint64, err error) { return n, s.Scan(&n) })(
-			tx.DB.Query(ctx, `SELECT DISTINCT pack FROM blobs`))
+		tenants, err = db.Collect(func(s db.Scanner) (id mail.TenantID, err error) { return id, s.Scan(&id) })(
+			tx.DB.Query(ctx, `SELECT DISTINCT tenant_id FROM blobs ORDER BY tenant_id`))
 		return err
 	})
-	if err != nil {
-		return err
+	for _, tenant := range tenants {
+		for after, more := (mail.Hash{}), true; more && err == nil; {
+			after, more, err = c.lookForPage(ctx, tenant, after)
+		}
 	}
-	for _, n := range named {
-		if c.walked[n] {
+	return err
+}
+
+func (c *bodyCheck) lookForPage(ctx context.Context, tenant mail.TenantID, after mail.Hash) (last mail.Hash, more bool, err error) {
+	var rows []mailbox.BodyRow
+	err = c.store.View(ctx, func(ctx context.Context, tx *Tx) error {
+		rows, err = tx.Mailbox.Bodies(ctx, tenant, after, 1000)
+		return err
+	})
+	if err != nil || len(rows) == 0 {
+		return after, false, err
+	}
+	for _, r := range rows {
+		if _, ok := c.met[key(tenant, r.Hash)]; ok {
 			continue
 		}
-		if err := c.turn(ctx, n); err != nil {
-			return err
-		}
-	}
-	return c.turn(ctx, 0)
-}
-
-// lookAgain reads what was suspected: compaction or an arrival may have passed by the walk.
-func (c *bodyCheck) lookAgain(ctx context.Context) error {
-	for _, name := range c.suspect {
-		_, err := c.store.Body(ctx, name.tenant, name.hash)
+		_, err := c.store.Body(ctx, tenant, r.Hash)
 		switch {
 		case err == nil, fault.Is(err, fault.NotFound): // erased, with its row or its key
 		case fault.Is(err, fault.Corrupt):
 			c.report.Violations = append(c.report.Violations, Violation{"each body can be read",
-				fmt.Sprintf("body %v of tenant %d: %v", name.hash, name.tenant, err)})
+				fmt.Sprintf("body %v of tenant %d: %v", r.Hash, tenant, err)})
 		default:
-			return err
+			return after, false, err
 		}
 	}
-	return nil
+	return rows[len(rows)-1].Hash, true, nil
 }

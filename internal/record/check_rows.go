@@ -47,10 +47,10 @@ WHERE p.deleted_modseq = 0 AND (m.id IS NULL OR m.deleted_modseq <> 0 OR m.accou
 	{"the last change of a message says what its row says (4)", `
 SELECT 'placement ' || p.id || ' at modseq ' || p.modseq FROM placements p
 LEFT JOIN changes c ON c.account_id = p.account_id AND c.modseq = p.modseq
-WHERE c.modseq IS NULL OR c.placement_id <> p.id OR c.email_id <> p.email_id OR c.after_system <> p.system OR c.after_keywords <> p.keywords
+LEFT JOIN (SELECT placement_id, max(modseq) AS modseq FROM changes GROUP BY placement_id) x ON x.placement_id = p.id
+WHERE c.modseq IS NULL OR x.modseq <> p.modseq OR c.placement_id <> p.id OR c.email_id <> p.email_id OR c.after_system <> p.system OR c.after_keywords <> p.keywords
  OR (p.deleted_modseq = 0 AND (c.kind = 'expunge' OR c.mailbox_id <> p.mailbox_id OR c.uid <> p.uid))
- OR (p.deleted_modseq <> 0 AND (c.kind <> 'expunge' OR p.deleted_modseq <> p.modseq OR c.from_mailbox_id <> p.mailbox_id OR c.from_uid <> p.uid))
- OR EXISTS (SELECT 1 FROM changes x WHERE x.placement_id = p.id AND x.placement_id <> 0 AND x.modseq > p.modseq)`},
+ OR (p.deleted_modseq <> 0 AND (c.kind <> 'expunge' OR p.deleted_modseq <> p.modseq OR c.from_mailbox_id <> p.mailbox_id OR c.from_uid <> p.uid))`},
 
 	{"each change of a message has its message (4)", `
 SELECT 'change ' || c.modseq || ' of account ' || c.account_id FROM changes c LEFT JOIN placements p ON p.id = c.placement_id

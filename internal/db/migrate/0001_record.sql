@@ -97,7 +97,6 @@ CREATE TABLE changes (
   PRIMARY KEY (account_id, modseq)){{clustered}};
 CREATE INDEX changes_gone ON changes (from_mailbox_id, modseq) WHERE from_mailbox_id <> 0;
 CREATE INDEX changes_expunged ON changes (account_id, at) WHERE kind = 'expunge';
-CREATE INDEX changes_placement ON changes (placement_id, modseq) WHERE placement_id <> 0;
 
 CREATE TABLE thread_ids (
   account_id BIGINT NOT NULL, msgid_hash {{bytes}} NOT NULL, thread_id BIGINT NOT NULL,
@@ -106,12 +105,11 @@ CREATE TABLE thread_ids (
 CREATE TABLE blobs (
   tenant_id BIGINT NOT NULL, hash {{bytes}} NOT NULL, pack BIGINT NOT NULL, pos BIGINT NOT NULL,
   len BIGINT NOT NULL, size BIGINT NOT NULL, PRIMARY KEY (tenant_id, hash)){{clustered}};
-CREATE INDEX blobs_pack ON blobs (pack);
 
 CREATE TABLE intakes (
   id TEXT NOT NULL PRIMARY KEY, tenant_id BIGINT NOT NULL, at BIGINT NOT NULL,
   peer TEXT NOT NULL, helo TEXT NOT NULL, mail_from TEXT NOT NULL, message_id TEXT NOT NULL,
-  hash {{bytes}} NOT NULL, repeat_key {{bytes}}, person_id BIGINT NOT NULL DEFAULT 0);
+  hash {{bytes}} NOT NULL, repeat_key {{bytes}}, person_id BIGINT NOT NULL DEFAULT 0){{clustered}};
 CREATE UNIQUE INDEX intakes_repeat ON intakes (repeat_key) WHERE repeat_key IS NOT NULL;
 CREATE INDEX intakes_at ON intakes (at) WHERE repeat_key IS NOT NULL;
 
@@ -124,12 +122,11 @@ CREATE TABLE duties (
   attempts BIGINT NOT NULL DEFAULT 0, next_at BIGINT NOT NULL, reply TEXT NOT NULL DEFAULT '',
   link_id BIGINT NOT NULL DEFAULT 0,
   owed_at BIGINT NOT NULL, handed_at BIGINT NOT NULL DEFAULT 0, seen_at BIGINT NOT NULL DEFAULT 0);
-CREATE INDEX duties_due ON duties (domain_id, next_at) WHERE state IN ('owed', 'claimed');
+CREATE INDEX duties_due ON duties (domain_id, state, next_at);
 CREATE INDEX duties_intake ON duties (intake_id);
 CREATE INDEX duties_account ON duties (account_id, state);
 CREATE INDEX duties_placement ON duties (placement_id) WHERE placement_id <> 0;
 CREATE INDEX duties_handed ON duties (handed_at) WHERE state = 'handed';
-CREATE INDEX duties_domain ON duties (domain_id, state);
 
 CREATE TABLE duty_members (
   duty_id BIGINT NOT NULL, account_id BIGINT NOT NULL, placement_id BIGINT NOT NULL,
