@@ -9,6 +9,7 @@ LINTER   := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 SHELL       := /bin/bash
 .SHELLFLAGS := -o pipefail -ec
 
+.NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help build demo test test-deps test-unit test-acceptance test-long bench fuzz lint check-format clean
 
