@@ -118,15 +118,10 @@ func startPostfixDovecot(t testing.TB, o *postOffice) *peer {
 	return p
 }
 
-// startRelais runs a node that keeps the mail of the domain itself: switched, so that nothing is relayed on.
 func startRelais(t testing.TB, o *postOffice, store string) *peer {
 	t.Helper()
 	names := o.zone.serve(t, "127.0.0.1:0")
-	n := relais.New(t, relais.Config{Store: store, TOML: fmt.Sprintf("[dns]\nservers = [%q]\n", names.Addr)})
-	n.Serve()
-	n.Must("org", "add", story.Org)
-	n.Must("domain", "add", domain, "--org", story.Org, "--topology", "inpath")
-	n.Must("people", "import", story.PeopleFile(t, o.company), "--org", story.Org)
+	n := story.Carry(t, o.company, relais.Config{Store: store, TOML: fmt.Sprintf("[dns]\nservers = [%q]\n", names.Addr)})
 	p := &peer{name: "Relais", smtp: n.MX(), cpu: n.CPU}
 	p.signIn(t, n.IMAP(), o.company.Staff)
 	return p

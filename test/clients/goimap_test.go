@@ -13,20 +13,19 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 
 	"relais/internal/demo/traffic"
-	"relais/test/story"
 )
 
 // TestGoIMAP goes through the commands of go-imap's client.
 func TestGoIMAP(t *testing.T) {
 	t.Parallel()
-	s := office(t, 14)
-	p := s.Company.Staff[0]
+	o := newOffice(t, 14)
+	p := o.company.Staff[0]
 
-	t.Run("tls", func(t *testing.T) { signInOverTLS(t, s, p) })
-	d := deskAt(s)
+	t.Run("tls", func(t *testing.T) { signInOverTLS(t, o, p) })
+	d := o.desk(0)
 	t.Run("folders", func(t *testing.T) { folders(t, client(t, d, nil)) })
 	t.Run("messages", func(t *testing.T) { messages(t, client(t, d, nil), d.writer, p) })
-	t.Run("idle", func(t *testing.T) { idle(t, s, s.Company.Staff[1]) })
+	t.Run("idle", func(t *testing.T) { idle(t, o) })
 }
 
 func TestGoIMAPControl(t *testing.T) {
@@ -36,8 +35,8 @@ func TestGoIMAPControl(t *testing.T) {
 	messages(t, client(t, d, nil), d.writer, d.person)
 }
 
-func signInOverTLS(t *testing.T, s *story.Stage, p traffic.Person) {
-	pem, err := os.ReadFile(filepath.Join(s.Node.Dir, "keys", "cert.pem"))
+func signInOverTLS(t *testing.T, o office, p traffic.Person) {
+	pem, err := os.ReadFile(filepath.Join(o.node.Dir, "keys", "cert.pem"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,8 +44,8 @@ func signInOverTLS(t *testing.T, s *story.Stage, p traffic.Person) {
 	pool.AppendCertsFromPEM(pem)
 	options := &imapclient.Options{TLSConfig: &tls.Config{RootCAs: pool, ServerName: "localhost", MinVersion: tls.VersionTLS12}}
 	for name, dial := range map[string]func() (*imapclient.Client, error){
-		"implicit": func() (*imapclient.Client, error) { return imapclient.DialTLS(s.Node.IMAPS(), options) },
-		"starttls": func() (*imapclient.Client, error) { return imapclient.DialStartTLS(s.Node.IMAP(), options) },
+		"implicit": func() (*imapclient.Client, error) { return imapclient.DialTLS(o.node.IMAPS(), options) },
+		"starttls": func() (*imapclient.Client, error) { return imapclient.DialStartTLS(o.node.IMAP(), options) },
 	} {
 		c, err := dial()
 		if err != nil {
@@ -157,9 +156,9 @@ func messages(t *testing.T, c *imapclient.Client, w *traffic.Writer, p traffic.P
 }
 
 // idle expects to hear of a new message without asking (RFC 2177).
-func idle(t *testing.T, s *story.Stage, p traffic.Person) {
+func idle(t *testing.T, o office) {
 	exists := make(chan uint32, 100)
-	c := client(t, desk{imap: s.Node.IMAP(), person: p}, &imapclient.Options{UnilateralDataHandler: &imapclient.UnilateralDataHandler{
+	c := client(t, o.desk(1), &imapclient.Options{UnilateralDataHandler: &imapclient.UnilateralDataHandler{
 		Mailbox: func(data *imapclient.UnilateralDataMailbox) {
 			if data.NumMessages != nil {
 				exists <- *data.NumMessages
@@ -174,9 +173,9 @@ func idle(t *testing.T, s *story.Stage, p traffic.Person) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sender := &traffic.Sender{Addr: s.Node.MX(), Helo: "outside.test"}
+	sender := &traffic.Sender{Addr: o.node.MX(), Helo: "outside.test"}
 	defer sender.Close()
-	if err := sender.Deliver(s.Writer("idle").Write(s.Company.Outside[0], []traffic.Person{p}, time.Now()), time.Minute); err != nil {
+	if err := sender.Deliver(o.writer.Write(o.company.Outside[0], []traffic.Person{o.company.Staff[1]}, time.Now()), time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	select {

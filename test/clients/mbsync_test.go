@@ -47,7 +47,7 @@ SyncState *
 // TestMbsyncBothWays mirrors an account into a Maildir, changes both sides, and expects them to meet.
 func TestMbsyncBothWays(t *testing.T) {
 	t.Parallel()
-	bothWays(t, deskAt(office(t, 11)))
+	bothWays(t, newOffice(t, 11).desk(0))
 }
 
 func TestMbsyncControl(t *testing.T) {

@@ -38,10 +38,10 @@ set sleep_time = 0
 // TestNeomutt sends a message with an attachment and copies a whole inbox out to a file.
 func TestNeomutt(t *testing.T) {
 	t.Parallel()
-	s := office(t, 13)
-	p, other := s.Company.Staff[0], s.Company.Staff[1]
+	o := newOffice(t, 13)
+	p, other := o.company.Staff[0], o.company.Staff[1]
 	dir := t.TempDir()
-	rc := write(t, dir, "muttrc", fmt.Sprintf(muttrc, p.Email, p.Password, s.Node.IMAP(), url.QueryEscape(p.Email), s.Node.Submission()))
+	rc := write(t, dir, "muttrc", fmt.Sprintf(muttrc, p.Email, p.Password, o.node.IMAP(), url.QueryEscape(p.Email), o.node.Submission()))
 	attachment := write(t, dir, "plan.txt", "étage 2\n")
 	body := write(t, dir, "body", "Bonjour,\n\nvoici le plan.\n")
 	proc.Need(t, "neomutt")
@@ -49,7 +49,7 @@ func TestNeomutt(t *testing.T) {
 
 	inbox := func(login, password string) []walker.Item {
 		var out []walker.Item
-		for _, i := range story.Walk(t, s.Node.IMAP(), login, password).Items {
+		for _, i := range story.Walk(t, o.node.IMAP(), login, password).Items {
 			if strings.Contains(i.Title, "Plan") {
 				out = append(out, i)
 			}
@@ -62,7 +62,7 @@ func TestNeomutt(t *testing.T) {
 	if got := inbox(p.Email, p.Password); len(got) != 1 || got[0].Folder != "Sent" {
 		t.Errorf("the sender has %v, want it once in Sent", got)
 	}
-	copyOut(t, deskAt(s), dir, rc)
+	copyOut(t, o.desk(0), dir, rc)
 }
 
 func TestNeomuttControl(t *testing.T) {

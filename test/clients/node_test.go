@@ -2,6 +2,7 @@
 package clients_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,19 +15,31 @@ import (
 	"relais/internal/demo/walker"
 	"relais/test/dovecot"
 	"relais/test/proc"
+	"relais/test/relais"
+	"relais/test/sink"
 	"relais/test/story"
 )
 
-// office is a small company whose mail Relais carries: switched by hand, its primary still there.
-func office(t *testing.T, seed uint64) *story.Stage {
-	t.Helper()
-	s := story.Open(t, story.Options{Size: story.Size{People: 3, History: 60}, Seed: seed})
-	s.Node.Serve()
-	s.Connect()
-	s.Node.AwaitInStep(story.Domain, time.Minute)
-	s.Node.Must("failover", story.Domain, "--wait", "1m")
-	return s
+// office is a small company whose mail Relais carries.
+type office struct {
+	node    *relais.Node
+	company traffic.Company
+	writer  *traffic.Writer
 }
+
+func newOffice(t *testing.T, seed uint64) office {
+	t.Helper()
+	company := traffic.NewCompany(story.Domain, 3)
+	node := story.Carry(t, company, relais.Config{TOML: fmt.Sprintf("[outbound]\nsmart_host = %q\n", sink.Start(t).Addr)})
+	w := traffic.NewWriter(company, seed, "office")
+	if err := traffic.Load(traffic.NewBook(), node.IMAP(), w.History(60, time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	return office{node, company, w}
+}
+
+// desk is that of one of the staff.
+func (o office) desk(i int) desk { return desk{o.node.IMAP(), o.company.Staff[i], o.writer} }
 
 // run runs a program in a directory of its own and gives what it printed.
 func run(t *testing.T, dir, program string, args ...string) string {
@@ -58,10 +71,6 @@ type desk struct {
 	imap   string // address
 	person traffic.Person
 	writer *traffic.Writer
-}
-
-func deskAt(s *story.Stage) desk {
-	return desk{s.Node.IMAP(), s.Company.Staff[0], s.Writer("desk")}
 }
 
 // control is the same account on Dovecot. What a test asks of a mail program must work there first.
