@@ -7,6 +7,7 @@ package record
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -110,11 +111,10 @@ func (s *Store) Update(ctx context.Context, fn func(ctx context.Context, tx *Tx)
 		touched = tx.touched
 		return fn(ctx, tx)
 	})
-	if err != nil {
-		return err
+	if err == nil || errors.Is(err, db.ErrUnknownOutcome) { // then it may be durable
+		s.watches.wake(touched)
 	}
-	s.watches.wake(touched)
-	return nil
+	return err
 }
 
 // View runs fn on a snapshot. Don't nest views, nor wait in one for a peer: it

@@ -214,9 +214,11 @@ func again(err error) bool {
 	return ok && (p.Code == serializationFailure || p.Code == deadlockDetected || p.Code == uniqueViolation)
 }
 
-// commitFault tells a commit that was refused from one that got no answer.
+// commitFault tells a commit that was refused from one that got no answer. A
+// FATAL is none: it ends the connection, at whatever point the commit was.
 func commitFault(err error) error {
-	if _, answered := errors.AsType[*pgconn.PgError](err); answered || pgconn.SafeToRetry(err) {
+	p, answered := errors.AsType[*pgconn.PgError](err)
+	if answered && p.SeverityUnlocalized == "ERROR" || pgconn.SafeToRetry(err) {
 		return err
 	}
 	return fault.Wrap(fmt.Errorf("%w: %w", db.ErrUnknownOutcome, err), fault.Unavailable, "the database did not answer")
