@@ -21,8 +21,14 @@ type Opener interface {
 	Open(context string, box []byte) ([]byte, error)
 }
 
-// SealContext is the context under which the keys of a domain (U-labels) are sealed and opened.
-func SealContext(domain string) string { return "dkim/" + domain }
+// SealContext is the context under which the keys of a domain, in U-labels or
+// A-labels, are sealed and opened.
+func SealContext(domain string) string {
+	if ascii, err := asciiName(domain); err == nil {
+		domain = ascii
+	}
+	return "dkim/" + domain
+}
 
 // believed is how long opened keys are used before the source is asked again:
 // another node may have changed them.

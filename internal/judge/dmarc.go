@@ -119,9 +119,6 @@ func (j *Judge) aligned(ctx context.Context, author moxdns.Domain, v *Verdict) b
 // and refuses it where the domain's policy says so. A check that failed for the
 // moment (DNS) is no ground to refuse.
 func (j *Judge) claims(ctx context.Context, author moxdns.Domain, sender mail.Address, v *Verdict) {
-	if j.config.Domains == nil {
-		return
-	}
 	names := []string{author.Name()}
 	if sender.Domain != names[0] {
 		names = append(names, sender.Domain)
@@ -130,7 +127,7 @@ func (j *Judge) claims(ctx context.Context, author moxdns.Domain, sender mail.Ad
 		if name == "" {
 			continue
 		}
-		policy, err := j.config.Domains.OwnMail(ctx, name)
+		policy, err := j.ownMail(ctx, name)
 		if err != nil {
 			j.config.Log.Warn("own domains cannot be read", "domain", name, "err", err)
 			continue

@@ -55,6 +55,7 @@ type Judge struct {
 	config   Config
 	hostname moxdns.Domain
 	verifier *dkim.Verifier
+	own      ownCache
 	quiet    *slog.Logger // for mox's packages: what they log per message is in the verdict
 }
 

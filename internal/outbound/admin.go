@@ -48,6 +48,10 @@ func (tx *Tx) Count(ctx context.Context, tenant mail.TenantID) (map[State]int64,
 	return out, err
 }
 
+// byHand marks a row that an administrator wants tried: its claim makes 0
+// attempts of it, and even a host that rests is asked.
+const byHand = -1
+
 // Retry makes a waiting or held row due now, with a fresh back-off. A failed or
 // dropped one is opened again for as long as a new one. fault.Conflict while it
 // is being sent or when it was.
@@ -60,8 +64,8 @@ func (tx *Tx) Retry(ctx context.Context, id mail.QueueID) error {
 	if it.State == Failed || it.State == Dropped {
 		expires = tx.Now.Add(DefaultExpire)
 	}
-	_, err = tx.Exec(ctx, `UPDATE queue SET state = 'waiting', attempts = 0, next_at = $2, expires_at = $3, done_at = 0 WHERE id = $1`,
-		id, mail.Micros(tx.Now), mail.Micros(expires))
+	_, err = tx.Exec(ctx, `UPDATE queue SET state = 'waiting', attempts = $4, next_at = $2, expires_at = $3, done_at = 0 WHERE id = $1`,
+		id, mail.Micros(tx.Now), mail.Micros(expires), byHand)
 	tx.Touched.Topic(Topic)
 	return err
 }

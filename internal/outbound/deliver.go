@@ -78,7 +78,7 @@ func (s *session) deliver(ctx context.Context, b *batch) []result {
 	}
 	words := "no host answers"
 	for _, h := range hops {
-		if why, resting := s.runner.health.resting(h.addr, s.runner.config.Clock.Now()); resting {
+		if why, resting := s.runner.health.resting(h.addr, s.runner.config.Clock.Now()); resting && first.Attempts > 0 {
 			words = why
 			continue
 		}

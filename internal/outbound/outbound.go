@@ -112,6 +112,7 @@ func scan(s db.Scanner) (Item, error) {
 	err := s.Scan(&it.ID, &it.Tenant, &it.Intake, &hash, &it.Size, &it.From, &it.To, &it.Domain, &it.UTF8, &it.Bit8, &it.Via, &it.State, &it.Attempts,
 		&next, &until, &it.LastReply, &expires, &created, &done, &told, &it.Notify, &it.Ret, &it.EnvID, &it.ORcpt, &it.Account, &it.Person)
 	copy(it.Hash[:], hash)
+	it.Attempts = max(it.Attempts, 0)
 	it.NextAt, it.ClaimedUntil, it.ExpiresAt = mail.FromMicros(next), mail.FromMicros(until), mail.FromMicros(expires)
 	it.CreatedAt, it.DoneAt, it.DelayToldAt = mail.FromMicros(created), mail.FromMicros(done), mail.FromMicros(told)
 	return it, err

@@ -374,6 +374,20 @@ func TestUnreachableHostRests(t *testing.T) {
 	}
 }
 
+// An administrator who knows that a host is back need not wait for its rest to end.
+func TestRetryByHandAsksARestingHost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.config.FirstRetry, w.config.LastRetry = time.Hour, time.Hour
+	mx := w.mx(t, "x.test", 10, 2)
+	mx.Fail(faultymx.Connect, faultymx.Fault{Cut: true, Times: 1})
+	ids := w.put(t, New{From: from}, body, "a@x.test")
+	w.run(t)
+	w.await(t, ids, "tried", func(it Item) bool { return it.State == Waiting && it.Attempts == 1 })
+	do(t, w.store, func(tx *Tx) error { return tx.Retry(t.Context(), ids[0]) })
+	w.awaitState(t, ids, Sent)
+}
+
 func TestBackOffGrowsToItsLimit(t *testing.T) {
 	t.Parallel()
 	c := Config{FirstRetry: time.Minute, LastRetry: time.Hour}

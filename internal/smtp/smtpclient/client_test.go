@@ -327,6 +327,7 @@ func TestEightBitAndUTF8(t *testing.T) {
 		{"8 bits", []string{"8BITMIME"}, "a@b.test", "c@d.test", body8, true, false, 250, "<a@b.test> BODY=8BITMIME"},
 		{"8 bits, not offered", nil, "a@b.test", "c@d.test", body8, true, false, 250, "<a@b.test>"},
 		{"UTF-8", []string{"SMTPUTF8", "8BITMIME"}, "é@b.test", "ü@dé.test", header8, true, true, 250, "<é@b.test> SMTPUTF8 BODY=8BITMIME"},
+		{"UTF-8 address, not said", []string{"SMTPUTF8"}, "a@b.test", "ü@d.test", ascii, false, false, 250, "<a@b.test> SMTPUTF8"},
 		{"UTF-8 recipient, not offered", nil, "a@b.test", "ü@d.test", ascii, false, true, 553, ""},
 		{"UTF-8 sender, not offered", nil, "é@b.test", "c@d.test", ascii, false, true, 553, ""},
 		{"UTF-8 header, not offered", nil, "a@b.test", "c@d.test", header8, true, true, 553, ""},

@@ -16,7 +16,7 @@ type Message struct {
 	To   []mail.Address
 	Body []byte // lines end in CR LF
 	Bit8 bool   // the body is not all ASCII
-	UTF8 bool   // header or addresses are not all ASCII (RFC 6531)
+	UTF8 bool   // the header may be not all ASCII (RFC 6531); of addresses it is seen
 }
 
 // Outcome is what the server said to one message. What it said of a recipient
@@ -110,7 +110,7 @@ func (c *Client) precheck(m Message) *smtp.Reply {
 // its signatures, and no server that is about cuts the eighth bit.
 func (c *Client) sender(m Message) (path, params string, fail *smtp.Reply) {
 	_, offered := c.Extension("SMTPUTF8")
-	if m.UTF8 && offered {
+	if offered && (m.UTF8 || m.addressUTF8()) {
 		return m.From.String(), " SMTPUTF8", nil
 	}
 	ascii, ok := m.From.ASCII()
@@ -121,6 +121,15 @@ func (c *Client) sender(m Message) (path, params string, fail *smtp.Reply) {
 		return "", "", needsUTF8("header")
 	}
 	return ascii, "", nil
+}
+
+func (m Message) addressUTF8() bool {
+	_, ascii := m.From.ASCII()
+	for _, a := range m.To {
+		_, ok := a.ASCII()
+		ascii = ascii && ok
+	}
+	return !ascii
 }
 
 func (c *Client) recipient(a mail.Address, utf8 bool) (path string, fail *smtp.Reply) {
