@@ -131,14 +131,15 @@ func (c *conn) command(ctx context.Context) error {
 	if errors.Is(err, errAnswered) {
 		return nil
 	}
+	if lost := c.dec.Err(); lost != nil && !isSyntax(lost) {
+		return lost
+	}
 	if err != nil {
 		status = c.statusOf(err)
 	}
 	if c.dec.Err() != nil {
 		if lost := c.dec.DiscardLine(); lost != nil {
-			if isSyntax(lost) {
-				_ = c.answer(r, status)
-			}
+			_ = c.answer(r, status)
 			return lost
 		}
 	}
@@ -147,10 +148,11 @@ func (c *conn) command(ctx context.Context) error {
 		return err
 	}
 	if status.Word == imap.Bad {
-		if c.bad++; c.bad >= c.cfg.MaxBad {
-			c.bye("too many commands in error")
-			c.leaving = true
-		}
+		c.bad++
+	}
+	if c.bad >= c.cfg.MaxBad && !c.leaving {
+		c.bye("too many commands in error")
+		c.leaving = true
 	}
 	return nil
 }

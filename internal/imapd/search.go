@@ -37,7 +37,7 @@ func (c *conn) search(ctx context.Context, r *request) (imap.Status, error) {
 	var found []uint32
 	var highest uint64
 	v := c.box
-	err = c.each(ctx, []span{{0, len(v.uids)}}, nil, func(some []mailbox.Placement) error {
+	err = c.each(ctx, v.all(), nil, func(some []mailbox.Placement) error {
 		return c.searchBatch(ctx, k, some, func(p *mailbox.Placement) {
 			i, ok := v.index(p.UID)
 			if !ok {

@@ -170,7 +170,7 @@ func (c *conn) closeBox(ctx context.Context, r *request) (imap.Status, error) {
 	}
 	var err error
 	if r.name == "CLOSE" && !c.box.readOnly {
-		err = c.expungeDeleted(ctx, []span{{0, len(c.box.uids)}})
+		err = c.expungeDeleted(ctx, c.box.all())
 	}
 	c.unselect()
 	return imap.Status{}, err

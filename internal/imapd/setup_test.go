@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -45,7 +46,7 @@ func setup(t testing.TB, change func(*Config)) *bundle {
 	t.Helper()
 	b := &bundle{Bundle: recordtest.SQLite(t)}
 	b.ann = b.Person("ann")
-	cfg := Config{Hostname: "mail.example.org", PlaintextAuth: true, Clock: b.Clock}
+	cfg := Config{Hostname: "mail.example.org", PlaintextAuth: true, Clock: b.Clock, Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))}
 	if change != nil {
 		change(&cfg)
 	}

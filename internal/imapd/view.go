@@ -26,6 +26,14 @@ type view struct {
 // span is a run of messages of the view: indexes from lo up to, not with, hi.
 type span struct{ lo, hi int }
 
+// all is every message.
+func (v *view) all() []span {
+	if len(v.uids) == 0 {
+		return nil
+	}
+	return []span{{0, len(v.uids)}}
+}
+
 // index finds a UID.
 func (v *view) index(uid uint32) (int, bool) { return slices.BinarySearch(v.uids, uid) }
 
@@ -36,11 +44,14 @@ func (v *view) spans(set imap.NumSet, uid bool) ([]span, error) {
 		return nil, bad("no search result is kept here")
 	}
 	n := uint32(len(v.uids))
-	if n == 0 {
+	if n == 0 && (uid || len(set) == 0) {
 		return nil, nil
 	}
 	var out []span
 	if !uid {
+		if n == 0 {
+			return nil, bad("there are no messages")
+		}
 		for _, r := range set {
 			if r.Last != imap.Star && r.Last > n || r.First > n && r.First != imap.Star {
 				return nil, bad("no such message number")
