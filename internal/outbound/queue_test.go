@@ -7,9 +7,43 @@ import (
 	"time"
 
 	"relais/internal/clock"
+	pg "relais/internal/db/postgres"
 	"relais/internal/fault"
 	"relais/internal/mail"
+	"relais/test/postgres"
 )
+
+// openStore makes a store on one of the engines.
+type openStore func(t testing.TB, c clock.Clock) *store
+
+// The queue does the same on both engines.
+func TestQueue(t *testing.T) {
+	t.Parallel()
+	server := postgres.Start(t)
+	onPostgres := func(t testing.TB, c clock.Clock) *store {
+		t.Helper()
+		engine, err := pg.Open(t.Context(), pg.Config{URL: server.Database()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { engine.Close() })
+		return &store{engine: engine, clock: c, bodies: map[mail.Hash][]byte{}, changed: make(chan struct{})}
+	}
+	for engine, open := range map[string]openStore{"sqlite": newStore, "postgres": onPostgres} {
+		for name, test := range map[string]func(*testing.T, openStore){
+			"RowKeepsWhatWasFiled":                testRowKeepsWhatWasFiled,
+			"ClaimsAreExclusiveUntilTheLeaseEnds": testClaimsAreExclusiveUntilTheLeaseEnds,
+			"OutcomeOfALostClaimIsIgnored":        testOutcomeOfALostClaimIsIgnored,
+			"AdministratorsActs":                  testAdministratorsActs,
+			"ListCountPrune":                      testListCountPrune,
+		} {
+			t.Run(name+"/"+engine, func(t *testing.T) {
+				t.Parallel()
+				test(t, open)
+			})
+		}
+	}
+}
 
 var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
@@ -29,9 +63,8 @@ func claim(t *testing.T, s *store, limit int) (items []Item) {
 	return items
 }
 
-func TestRowKeepsWhatWasFiled(t *testing.T) {
-	t.Parallel()
-	s := newStore(t, clock.At(noon))
+func testRowKeepsWhatWasFiled(t *testing.T, open openStore) {
+	s := open(t, clock.At(noon))
 	n := New{
 		Tenant: 3, Intake: "I", From: from, UTF8: true, Bit8: true, Via: "h:25", Expire: time.Hour,
 		Notify: "NEVER", Ret: "HDRS", EnvID: "e", ORcpt: "rfc822;x", Account: 4, Person: 5,
@@ -47,10 +80,9 @@ func TestRowKeepsWhatWasFiled(t *testing.T) {
 	}
 }
 
-func TestClaimsAreExclusiveUntilTheLeaseEnds(t *testing.T) {
-	t.Parallel()
+func testClaimsAreExclusiveUntilTheLeaseEnds(t *testing.T, open openStore) {
 	now := clock.At(noon)
-	s := newStore(t, now)
+	s := open(t, now)
 	ids := s.put(t, New{From: from}, body, "a@x.test", "b@x.test", "c@x.test")
 	if got := claim(t, s, 2); len(got) != 2 || got[0].ID != ids[0] || got[0].Attempts != 1 || got[0].State != Sending {
 		t.Fatalf("claimed %+v", got)
@@ -70,9 +102,8 @@ func TestClaimsAreExclusiveUntilTheLeaseEnds(t *testing.T) {
 	}
 }
 
-func TestOutcomeOfALostClaimIsIgnored(t *testing.T) {
-	t.Parallel()
-	s := newStore(t, clock.At(noon))
+func testOutcomeOfALostClaimIsIgnored(t *testing.T, open openStore) {
+	s := open(t, clock.At(noon))
 	id := s.put(t, New{From: from}, body, "a@x.test")[0]
 	do(t, s, func(tx *Tx) error { return tx.Record(t.Context(), Outcome{ID: id, State: Failed, Reply: "no"}) })
 	if it := s.item(t, id); it.State != Waiting {
@@ -80,10 +111,9 @@ func TestOutcomeOfALostClaimIsIgnored(t *testing.T) {
 	}
 }
 
-func TestAdministratorsActs(t *testing.T) {
-	t.Parallel()
+func testAdministratorsActs(t *testing.T, open openStore) {
 	now := clock.At(noon)
-	s := newStore(t, now)
+	s := open(t, now)
 	id := s.put(t, New{From: from}, body, "a@x.test")[0]
 	state := func(want State) {
 		t.Helper()
@@ -118,10 +148,9 @@ func TestAdministratorsActs(t *testing.T) {
 	}
 }
 
-func TestListCountPrune(t *testing.T) {
-	t.Parallel()
+func testListCountPrune(t *testing.T, open openStore) {
 	now := clock.At(noon)
-	s := newStore(t, now)
+	s := open(t, now)
 	ids := s.put(t, New{From: from, Tenant: 1, Intake: "A"}, body, "a@x.test", "b@y.test", "c@x.test")
 	s.put(t, New{From: from, Tenant: 2}, body, "d@x.test")
 	claim(t, s, 1)

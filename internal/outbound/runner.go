@@ -172,7 +172,8 @@ func (r *Runner) dispatch(lives life, items []Item) (over []Item) {
 		r.claimed[it.ID] = struct{}{}
 	}
 	for _, l := range r.lanes {
-		for l.workers < min(r.config.PerDestination, len(l.batches)) {
+		// Those at work may hang: what waits does not wait for them.
+		for range min(r.config.PerDestination-l.workers, len(l.batches)) {
 			l.workers++
 			r.workers.Go(func() { r.work(lives, l) })
 		}

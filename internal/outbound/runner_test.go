@@ -190,6 +190,18 @@ func TestHangingDestinationHoldsUpNobody(t *testing.T) {
 	w.awaitState(t, ids, Sent)
 }
 
+func TestHangingConnectionHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.config.Dial.CommandTimeout = time.Minute
+	w.config.Grace = time.Millisecond
+	w.mx(t, "x.test", 10, 2).Fail("RCPT:slow@x.test", faultymx.Fault{Hang: true})
+	slow := w.put(t, New{From: from, Intake: "s"}, body, "slow@x.test")
+	w.run(t)
+	w.awaitState(t, slow, Sending)
+	w.awaitState(t, w.put(t, New{From: from, Intake: "f"}, body, "fast@x.test"), Sent)
+}
+
 func TestEveryTemporaryStageIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	for _, stage := range []faultymx.Stage{faultymx.Connect, faultymx.Hello, faultymx.Mail, faultymx.Rcpt, faultymx.Data, faultymx.Dot} {
