@@ -3,6 +3,7 @@ package story_test
 import (
 	"testing"
 
+	"relais/internal/demo/tamper"
 	"relais/test/postgres"
 	"relais/test/story"
 )
@@ -33,5 +34,5 @@ func TestHalfDeadPrimaryIsReplacedAndGetsTheOutageBack(t *testing.T) {
 }
 
 func TestTamperedPrimaryIsReportedExactly(t *testing.T) {
-	story.TellTampered(story.Open(t, story.Options{Size: size(story.Tiny), Seed: 5}), story.Tampering{Lost: 3, Doubled: 2, Flags: 4, Folder: 2})
+	story.TellTampered(story.Open(t, story.Options{Size: size(story.Tiny), Seed: 5}), tamper.Kinds{Lost: 3, Doubled: 2, Flags: 4, Folder: 2})
 }

@@ -133,6 +133,18 @@ func (b *Book) Account(login string) walker.Account {
 	return out
 }
 
+// find is the entry with this Message-ID, nil if there is none.
+func (b *Book) find(login, id string) *Entry {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.of(login).entries {
+		if e.ID == id {
+			return e
+		}
+	}
+	return nil
+}
+
 // choose picks an entry that can be found by its Message-ID and was entered at least age ago, nil if there is none.
 func (b *Book) choose(rng *rand.Rand, login string, age time.Duration) *Entry {
 	b.mu.Lock()

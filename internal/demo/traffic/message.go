@@ -60,15 +60,25 @@ func (w *Writer) Internal(date time.Time) Message {
 
 // Write writes a message; about a third are replies, a fifth carry a file, a few are odd.
 func (w *Writer) Write(from Person, to []Person, date time.Time) Message {
+	subject := w.subject(from.French)
+	if len(w.threads) > 0 && w.rng.IntN(3) == 0 {
+		return w.write(from, to, "Re: "+subject, pick(w.rng, w.threads).ID, date)
+	}
+	return w.write(from, to, subject, "", date)
+}
+
+// Reply writes one person's answer to a message that came to him or her.
+func (w *Writer) Reply(m Message, from Person, date time.Time) Message {
+	return w.write(from, []Person{m.From}, "Re: "+w.subject(m.From.French), m.ID, date)
+}
+
+func (w *Writer) write(from Person, to []Person, subject, parent string, date time.Time) Message {
 	w.n++
 	_, domain, _ := strings.Cut(from.Email, "@")
 	m := Message{ID: fmt.Sprintf("<%s.%d.%08x@%s>", w.tag, w.n, w.rng.Uint32(), domain), From: from, To: to, Date: date.Truncate(time.Second)}
-	subject := w.subject(from.French)
 	var refs string
-	if len(w.threads) > 0 && w.rng.IntN(3) == 0 {
-		parent := pick(w.rng, w.threads)
-		refs = "In-Reply-To: " + parent.ID + "\r\nReferences: " + parent.ID + "\r\n"
-		subject = "Re: " + subject
+	if parent != "" {
+		refs = "In-Reply-To: " + parent + "\r\nReferences: " + parent + "\r\n"
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "From: %s\r\nTo: %s\r\nSubject: %s\r\nDate: %s\r\nMessage-ID: %s\r\n%s",

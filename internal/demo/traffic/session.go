@@ -212,6 +212,27 @@ func (s *Session) find(e *Entry, folder string) (imap.UID, error) {
 	return uids[0], nil
 }
 
+// Read opens a message that came to the inbox and gives its bytes; the server marks it as seen.
+func (s *Session) Read(m Message) ([]byte, error) {
+	e := s.book.find(s.person.Email, m.ID)
+	if e == nil {
+		return nil, fmt.Errorf("%s has no message %s", s.person.Email, m.ID)
+	}
+	uid, err := s.find(e, "INBOX")
+	if err != nil {
+		return nil, err
+	}
+	got, err := s.c.Fetch(imap.UIDSetNum(uid), &imap.FetchOptions{BodySection: []*imap.FetchItemBodySection{{}}}).Collect()
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", m.ID, err)
+	}
+	if len(got) != 1 || len(got[0].BodySection) != 1 {
+		return nil, fmt.Errorf("read %s: the server gave no body", m.ID)
+	}
+	s.book.change(func() { e.Item.Flags = walker.Flags([]imap.Flag{imap.FlagSeen}) })
+	return got[0].BodySection[0].Bytes, nil
+}
+
 // FileSent appends a copy of a sent message to Sent, as mail programs do.
 func (s *Session) FileSent(m Message) error {
 	flags := []imap.Flag{imap.FlagSeen}
