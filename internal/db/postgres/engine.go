@@ -10,10 +10,13 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"runtime/debug"
 	"time"
 
@@ -215,10 +218,12 @@ func again(err error) bool {
 }
 
 // commitFault tells a commit that was refused from one that got no answer. A
-// FATAL is none: it ends the connection, at whatever point the commit was.
+// FATAL is none: it ends the connection, at whatever point the commit was. The
+// driver's SafeToRetry is not asked: of a line cut after COMMIT was sent pgx
+// 5.12 says "conn closed", as of one that was closed before.
 func commitFault(err error) error {
 	p, answered := errors.AsType[*pgconn.PgError](err)
-	if answered && p.SeverityUnlocalized == "ERROR" || pgconn.SafeToRetry(err) {
+	if answered && p.SeverityUnlocalized == "ERROR" {
 		return err
 	}
 	return fault.Wrap(fmt.Errorf("%w: %w", db.ErrUnknownOutcome, err), fault.Unavailable, "the database did not answer")
@@ -250,8 +255,17 @@ func translate(err error) error {
 		}
 		return err
 	}
-	if c, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return unavailable(c)
+	if lost(err) {
+		return unavailable(err)
 	}
 	return err
+}
+
+// lost tells whether the connection, and no statement, is at fault.
+func lost(err error) bool {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	_, network := errors.AsType[net.Error](err)
+	return network || pgconn.SafeToRetry(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn)
 }

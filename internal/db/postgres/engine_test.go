@@ -1,9 +1,15 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
+	"net"
+	"net/url"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"relais/internal/db"
@@ -90,20 +96,15 @@ func TestDeadlockAndLostRaceRunAgain(t *testing.T) {
 	}
 }
 
-// TestLostConnectionAtCommitIsUnknown ends the server between the last
-// statement and the commit.
-func TestLostConnectionAtCommitIsUnknown(t *testing.T) {
+func TestDeadServerIsSaid(t *testing.T) {
 	t.Parallel()
 	server, e := setup(t)
 	err := e.Update(t.Context(), func(ctx context.Context, tx db.Tx) error {
-		if err := put("a")(ctx, tx); err != nil {
-			return err
-		}
 		server.Kill()
-		return nil
+		return put("a")(ctx, tx)
 	})
-	if !errors.Is(err, db.ErrUnknownOutcome) || !fault.Is(err, fault.Unavailable) {
-		t.Fatalf("got %v", err)
+	if !fault.Is(err, fault.Unavailable) || errors.Is(err, db.ErrUnknownOutcome) {
+		t.Fatalf("killed before a statement: %v", err)
 	}
 	if err := e.Update(t.Context(), put("b")); !fault.Is(err, fault.Unavailable) || errors.Is(err, db.ErrUnknownOutcome) {
 		t.Fatalf("with the server dead: %v", err)
@@ -112,6 +113,99 @@ func TestLostConnectionAtCommitIsUnknown(t *testing.T) {
 	if err := e.Update(t.Context(), put("a")); err != nil {
 		t.Fatalf("with the server back: %v", err)
 	}
+}
+
+// TestCommitWithoutAnswerIsUnknown cuts the line at the word COMMIT: before the
+// server hears it, and after. To the caller both look the same.
+func TestCommitWithoutAnswerIsUnknown(t *testing.T) {
+	t.Parallel()
+	server := pgserver.Start(t)
+	for _, heard := range []bool{false, true} {
+		cut, target := cutter(t, server.Database(), heard)
+		e, err := Open(t.Context(), Config{URL: target, Connections: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { e.Close() })
+		cut.Store(true)
+		err = e.Update(t.Context(), put("a"))
+		if !errors.Is(err, db.ErrUnknownOutcome) || !fault.Is(err, fault.Unavailable) {
+			t.Errorf("heard %v: got %v", heard, err)
+		}
+		cut.Store(false)
+		var n int
+		found := func() bool {
+			err := e.View(t.Context(), func(ctx context.Context, tx db.Tx) error {
+				return tx.QueryRow(ctx, `SELECT count(*) FROM settings WHERE key = 'a'`).Scan(&n)
+			})
+			return err == nil && n == 1
+		}
+		if heard { // the server may still be at it
+			for !found() {
+				if t.Context().Err() != nil {
+					t.Fatal(t.Context().Err())
+				}
+			}
+		} else if found() {
+			t.Error("a commit that was not heard is durable")
+		}
+	}
+}
+
+// cutter is a line to the database that can be cut at the next COMMIT, which is
+// passed on or not.
+func cutter(t *testing.T, target string, heard bool) (armed *atomic.Bool, viaURL string) {
+	t.Helper()
+	u, err := url.Parse(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	armed = new(atomic.Bool)
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", u.Host)
+			if err != nil {
+				client.Close()
+				return
+			}
+			go func() {
+				io.Copy(client, server) //nolint:errcheck // ends with the line
+				client.Close()
+			}()
+			go func() {
+				defer server.Close()
+				buf := make([]byte, 64<<10)
+				for {
+					n, err := client.Read(buf)
+					if err != nil {
+						return
+					}
+					if armed.Load() && bytes.Contains(buf[:n], []byte("commit")) {
+						client.Close()
+						if heard {
+							server.Write(buf[:n])       //nolint:errcheck // the line is cut on this side only
+							io.Copy(io.Discard, server) //nolint:errcheck // until the server ends
+						}
+						return
+					}
+					if _, err := server.Write(buf[:n]); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	viaURL = strings.Replace(target, u.Host, l.Addr().String(), 1)
+	return armed, viaURL
 }
 
 func TestCallerWhoLeavesUndoesAll(t *testing.T) {
