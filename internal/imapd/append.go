@@ -2,6 +2,7 @@ package imapd
 
 import (
 	"context"
+	"time"
 
 	"relais/internal/fault"
 	"relais/internal/imap"
@@ -43,12 +44,8 @@ func (c *conn) append(ctx context.Context, _ *request) (imap.Status, error) {
 	if err := c.dec.Err(); err != nil {
 		return imap.Status{}, err
 	}
-	if err := c.cfg.Memory.Acquire(ctx, literal.Size); err != nil {
-		c.dec.Want("memory")
-		return imap.Status{}, fault.Wrap(err, fault.Temporary, "too many messages at once, try again")
-	}
-	defer c.cfg.Memory.Release(literal.Size)
-	raw, err := literal.Bytes()
+	raw, release, err := c.take(ctx, literal)
+	defer release()
 	if err != nil {
 		return imap.Status{}, err
 	}
@@ -66,4 +63,33 @@ func (c *conn) append(ctx context.Context, _ *request) (imap.Status, error) {
 		return imap.Status{}, tryCreate(err)
 	}
 	return imap.Status{Code: imap.AppendUID(box.UIDValidity, imap.NumSetOf(filed.Placements[0].UID)), Text: "filed"}, nil
+}
+
+// blockTimeout is how long the next bytes of a message may take.
+const blockTimeout = 3 * time.Minute
+
+// take reads a message into memory that is counted, as it arrives, until release.
+func (c *conn) take(ctx context.Context, l *imap.Literal) (b []byte, release func(), err error) {
+	c.stream.wait(min(blockTimeout, c.cfg.IdleTimeout))
+	defer c.stream.wait(c.cfg.IdleTimeout)
+	release = func() { c.cfg.Memory.Release(int64(cap(b))) }
+	for int64(len(b)) < l.Size {
+		if len(b) == cap(b) {
+			size := min(l.Size, max(64<<10, 4*int64(cap(b))))
+			if err := c.cfg.Memory.Acquire(ctx, size); err != nil {
+				c.dec.Want("memory") // the rest is passed over
+				return b, release, fault.Wrap(err, fault.Temporary, "too many messages at once, try again")
+			}
+			grown := make([]byte, len(b), size)
+			copy(grown, b)
+			c.cfg.Memory.Release(int64(cap(b)))
+			b = grown
+		}
+		n, err := l.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err != nil {
+			return b, release, err
+		}
+	}
+	return b, release, nil
 }

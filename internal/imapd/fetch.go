@@ -61,7 +61,9 @@ func (c *conn) fetch(ctx context.Context, r *request) (imap.Status, error) {
 		}
 		for n := range some {
 			m := &message{conn: c, p: &some[n], summaryBytes: summaries[some[n].Email]}
-			if err := c.sendItems(ctx, plan, m, some[n].Modseq != before[n].Modseq); err != nil {
+			err := c.sendItems(ctx, plan, m, some[n].Modseq != before[n].Modseq)
+			m.release()
+			if err != nil {
 				return err
 			}
 		}

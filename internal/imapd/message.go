@@ -5,6 +5,7 @@ import (
 	"context"
 	"strconv"
 
+	"relais/internal/fault"
 	"relais/internal/imap"
 	"relais/internal/mail"
 	"relais/internal/mailbox"
@@ -18,6 +19,7 @@ type message struct {
 	summaryBytes []byte
 	sum          *mime.Summary
 	raw          []byte
+	held         int64 // of the bound on memory
 }
 
 // summary is decoded once; from the message itself where the stored one is of another version.
@@ -36,11 +38,25 @@ func (m *message) summary(ctx context.Context) (*mime.Summary, error) {
 	return m.sum, nil
 }
 
+// body reads the message. What it takes of the bound on memory is given back by release.
 func (m *message) body(ctx context.Context) (err error) {
-	if m.raw == nil {
-		m.raw, err = m.conn.server.record.Body(ctx, m.conn.person.Tenant, m.p.Hash)
+	if m.raw != nil {
+		return nil
 	}
+	size := min(m.p.Size, maxReading/2)
+	if err := m.conn.server.reading.Acquire(ctx, size); err != nil {
+		return fault.Wrap(err, fault.Temporary, "too many messages are being read, try again")
+	}
+	m.held = size
+	m.raw, err = m.conn.server.record.Body(ctx, m.conn.person.Tenant, m.p.Hash)
 	return err
+}
+
+func (m *message) release() {
+	if m.held > 0 {
+		m.conn.server.reading.Release(m.held)
+	}
+	m.held, m.raw = 0, nil
 }
 
 // load reads what the plan needs before the answer begins: in the middle of it

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"relais/internal/imap"
+	"relais/internal/mail"
 	"relais/internal/mailbox"
 	"relais/internal/record"
 )
@@ -67,19 +68,15 @@ func (c *conn) searchBatch(ctx context.Context, k *key, some []mailbox.Placement
 	verdicts := make([]verdict, len(some))
 	var open []mailbox.Placement
 	for i := range some {
-		m := &candidate{message: message{conn: c, p: &some[i]}}
+		m := &candidate{message{conn: c, p: &some[i]}}
 		if verdicts[i] = k.match(m); verdicts[i] == unknown {
 			open = append(open, some[i])
 		}
 	}
 	if open != nil {
-		var summaries map[int64][]byte
-		err := c.server.record.View(ctx, func(ctx context.Context, tx *record.Tx) error {
-			all, err := tx.Mailbox.Summaries(ctx, emails(open))
-			summaries = make(map[int64][]byte, len(all))
-			for id, b := range all {
-				summaries[int64(id)] = b
-			}
+		var summaries map[mail.EmailID][]byte
+		err := c.server.record.View(ctx, func(ctx context.Context, tx *record.Tx) (err error) {
+			summaries, err = tx.Mailbox.Summaries(ctx, emails(open))
 			return err
 		})
 		if err != nil {
@@ -89,15 +86,9 @@ func (c *conn) searchBatch(ctx context.Context, k *key, some []mailbox.Placement
 			if verdicts[i] != unknown {
 				continue
 			}
-			m := &candidate{message: message{conn: c, p: &some[i], summaryBytes: summaries[int64(some[i].Email)]}}
-			if _, err := m.summary(ctx); err != nil {
+			m := &candidate{message{conn: c, p: &some[i], summaryBytes: summaries[some[i].Email]}}
+			if verdicts[i], err = k.look(ctx, m); err != nil {
 				return err
-			}
-			if verdicts[i] = k.match(m); verdicts[i] == unknown {
-				if err := m.body(ctx); err != nil {
-					return err
-				}
-				verdicts[i] = k.match(m)
 			}
 		}
 	}
@@ -107,6 +98,21 @@ func (c *conn) searchBatch(ctx context.Context, k *key, some []mailbox.Placement
 		}
 	}
 	return ctx.Err()
+}
+
+// look decides by the summary, and where that is not enough by the message.
+func (k *key) look(ctx context.Context, m *candidate) (verdict, error) {
+	defer m.release()
+	if _, err := m.summary(ctx); err != nil {
+		return unknown, err
+	}
+	if v := k.match(m); v != unknown {
+		return v, nil
+	}
+	if err := m.body(ctx); err != nil {
+		return unknown, err
+	}
+	return k.match(m), nil
 }
 
 func (c *conn) tellFound(r *request, options []string, found []uint32, highest uint64) {

@@ -13,6 +13,7 @@ import (
 
 	"relais/internal/mail"
 	"relais/internal/record"
+	"relais/internal/smtpd"
 )
 
 // Server serves IMAP listeners of one kind.
@@ -21,6 +22,10 @@ type Server struct {
 	record *record.Store
 	auth   Authenticator
 	log    *slog.Logger
+
+	// reading bounds the messages held for clients that take them slowly. It is
+	// apart from the bound on what comes in, which must not wait for them.
+	reading *smtpd.Memory
 
 	// ctx is that of every call of the record: it ends when Shutdown gives up waiting.
 	ctx    context.Context
@@ -36,6 +41,9 @@ type Server struct {
 
 	accepted, turnedAway, commands atomic.Int64
 }
+
+// maxReading is how many bytes of messages are held at once for clients that read them.
+const maxReading = 512 << 20
 
 // Stats are counts since the start, but for Open.
 type Stats struct {
@@ -54,6 +62,7 @@ func New(cfg Config, store *record.Store, auth Authenticator) (*Server, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Server{
 		cfg: cfg, record: store, auth: auth, log: cfg.Log, ctx: ctx, cancel: cancel,
+		reading:   smtpd.NewMemory(maxReading, 30*time.Second),
 		listeners: map[net.Listener]struct{}{},
 		conns:     map[*conn]struct{}{},
 		strangers: map[netip.Prefix]int{},

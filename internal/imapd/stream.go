@@ -66,6 +66,13 @@ func (s *stream) cut() {
 	s.nc.Close()
 }
 
+// wait changes how long a read waits.
+func (s *stream) wait(idle time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.idle = idle
+}
+
 func (s *stream) signedIn() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
