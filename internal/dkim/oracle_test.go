@@ -78,8 +78,8 @@ func TestSignedIsVerifiedByMox(t *testing.T) {
 		}
 		theirs, err := moxdkim.Verify(t.Context(), quiet(), mock, true, func(*moxdkim.Sig) error { return nil }, strings.NewReader(string(msg)), true)
 		ours := v.Verify(t.Context(), msg, time.Now())
-		if err != nil && len(ours) == 0 {
-			return // the change broke the header
+		if err != nil {
+			return // the change broke a field, signed or not: mox gives the whole header up
 		}
 		if len(ours) != 2 || len(theirs) != 2 {
 			t.Fatalf("%d and %d results, want 2", len(ours), len(theirs))
