@@ -33,7 +33,7 @@ func New(s *story.Stage, seed uint64) *Chaos {
 }
 
 // patience is how long a crash point may take to be passed before another is tried.
-const patience = 8 * time.Second
+const patience = 4 * time.Second
 
 // Spend kills the running node n times, points of them at crash points, checks the store after each kill and starts
 // it again. Something must be going on meanwhile that makes the node work.
@@ -48,11 +48,14 @@ func (c *Chaos) Spend(n, points int) {
 }
 
 // atPoint restarts the node with a point armed and waits until it has struck. A point that the story does not pass at
-// this stage is put back for a later one.
+// this stage is put back for a later one, twice.
 func (c *Chaos) atPoint() {
 	t, node := c.stage.T, c.stage.Node
 	t.Helper()
-	for range len(c.points) {
+	for range 2 * len(c.points) {
+		if len(c.points) == 0 {
+			break
+		}
 		point := c.points[0]
 		c.points = c.points[1:]
 		armed := fmt.Sprintf("%s:%d", point, 1+c.rng.IntN(5))
@@ -66,8 +69,9 @@ func (c *Chaos) atPoint() {
 			c.points = append(c.points, point)
 			return
 		}
-		c.idle[point]++
-		c.points = append(c.points, point)
+		if c.idle[point]++; c.idle[point] < 3 {
+			c.points = append(c.points, point)
+		}
 	}
 	t.Fatalf("no crash point was passed within %s; armed in vain: %v", patience, c.idle)
 }

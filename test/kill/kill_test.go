@@ -9,23 +9,48 @@ import (
 	"relais/test/story"
 )
 
-var seed = flag.Uint64("seed", 0, "seed of the kills; 0 takes the time")
+var fixed = flag.Uint64("seed", 0, "seed of the kills; 0 takes the time")
+
+// drawSeed gives the seed of the command line, or a new one, and prints how to run the same again.
+func drawSeed(t *testing.T) uint64 {
+	t.Helper()
+	seed := *fixed
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("again: go test ./test/kill -run %s -args -seed %d", t.Name(), seed)
+	return seed
+}
+
+// TestKillsWhileCarryingAlone kills a node without a primary while the outside sends, and people send and work.
+func TestKillsWhileCarryingAlone(t *testing.T) {
+	seed := drawSeed(t)
+	s := story.OpenAlone(t, story.Options{Size: story.Tiny, Seed: seed})
+	s.Patience = 2 * time.Minute
+	c := kill.New(s, seed)
+	s.Inbound(50 * time.Millisecond)
+	s.KeepBusy(300 * time.Millisecond)
+	c.Spend(8, 5)
+	s.Silence()
+	stopIfFailed(t)
+	s.StandbyIs(time.Minute)
+	s.OutsideHas(c.Deaths, time.Minute)
+	s.Node.Stop()
+	s.Node.Must("check")
+}
 
 // TestTwentyKillsLoseAndDoubleNothing tells the wiped story as one continuing run while Relais itself is killed twenty
 // times: in its cold mirror, in the daily traffic, during the outage and during the return.
 func TestTwentyKillsLoseAndDoubleNothing(t *testing.T) {
-	if *seed == 0 {
-		*seed = uint64(time.Now().UnixNano())
-	}
-	t.Logf("seed: go test ./test/kill -args -seed %d", *seed)
+	seed := drawSeed(t)
 	size := story.Short
 	if testing.Short() {
 		size = story.Tiny
 	}
-	s := story.Open(t, story.Options{Size: size, Seed: *seed})
+	s := story.Open(t, story.Options{Size: size, Seed: seed})
 	s.Patience = 5 * time.Minute
 	s.Age = 20 * time.Second // the mirror is away for longer here
-	c := kill.New(s, *seed)
+	c := kill.New(s, seed)
 	s.Node.Serve()
 	s.Connect()
 
@@ -51,14 +76,10 @@ func TestTwentyKillsLoseAndDoubleNothing(t *testing.T) {
 	active := s.Node.AwaitState(story.Domain, "active", 5*time.Minute)
 	s.Book.InFlight(failed.Add(-30*time.Second), active.Since.Add(30*time.Second))
 	s.Say("the primary is dead, relais stands in")
-	home := make(chan struct{})
-	go func() {
-		defer close(home)
-		s.Standby(s.Size.Sent)
-	}()
+	rest := s.KeepBusy(500 * time.Millisecond)
 	c.Spend(6, 3)
-	<-home
-	stopIfFailed(t)
+	rest()
+	s.Standby(s.Size.Sent)
 	s.StandbyIs(2 * time.Minute)
 
 	story.Wiped.Back(s)

@@ -79,9 +79,7 @@ type Stage struct {
 // Open brings up the company's servers with their history and a node that is not connected to them yet.
 func Open(t testing.TB, o Options) *Stage {
 	t.Helper()
-	s := &Stage{Options: o, T: t, started: time.Now(), Company: traffic.NewCompany(Domain, o.Size.People), Book: traffic.NewBook(), Patience: time.Minute, Age: 5 * time.Second}
-	t.Cleanup(s.Silence)
-	s.Outside = sink.Start(t)
+	s := newStage(t, o)
 	var users []dovecot.User
 	var recipients []string
 	for _, p := range s.Company.Staff {
@@ -93,15 +91,24 @@ func Open(t testing.TB, o Options) *Stage {
 	s.Say("Postfix and Dovecot run with %d people", len(s.Company.Staff))
 	s.check(traffic.Load(s.Book, s.Dovecot.Addr, s.Writer("history").History(o.Size.History, time.Now())))
 	s.Say("they hold %d messages of history", s.Book.Messages())
-
-	names := dnsserver.Start(t)
-	s.Node = relais.New(t, relais.Config{Store: o.Store, TOML: fmt.Sprintf(`[dns]
-servers = [%q]
-
-[outbound]
-smart_host = %q
-`, names.Addr, s.Outside.Addr)})
+	s.Node = relais.New(t, s.nodeConfig())
 	return s
+}
+
+func newStage(t testing.TB, o Options) *Stage {
+	s := &Stage{
+		Options: o, T: t, started: time.Now(), Company: traffic.NewCompany(Domain, o.Size.People), Book: traffic.NewBook(),
+		Patience: time.Minute, Age: 5 * time.Second,
+	}
+	t.Cleanup(s.Silence)
+	s.Outside = sink.Start(t)
+	return s
+}
+
+// nodeConfig points the node at a DNS server that knows nobody and at the sink for all mail that leaves.
+func (s *Stage) nodeConfig() relais.Config {
+	names := dnsserver.Start(s.T)
+	return relais.Config{Store: s.Store, TOML: fmt.Sprintf("[dns]\nservers = [%q]\n\n[outbound]\nsmart_host = %q\n", names.Addr, s.Outside.Addr)}
 }
 
 // Writer writes messages that no other writer of the story writes.
@@ -266,7 +273,7 @@ func (s *Stage) Standby(sent int) {
 				if i < sent%len(s.Company.Staff) {
 					share++
 				}
-				done, err := s.stint(i, share, writer)
+				done, err := s.stint(i, share, s.Size.Work, writer)
 				if err != nil {
 					s.T.Errorf("on the standby: %v", err)
 				}
@@ -283,7 +290,17 @@ func (s *Stage) Standby(sent int) {
 	s.Say("people worked on the standby: %s", tally)
 }
 
-func (s *Stage) stint(i, sent int, writer *traffic.Writer) (traffic.Tally, error) {
+// KeepBusy has one of the staff in turn send a message and do something to a mailbox on the standby at each tick.
+func (s *Stage) KeepBusy(every time.Duration) (stop func()) {
+	writer, turn := s.Writer("busy"), 0
+	return s.Background(every, func() error {
+		_, err := s.stint(turn%len(s.Company.Staff), 1, 1, writer)
+		turn++
+		return err
+	})
+}
+
+func (s *Stage) stint(i, sent, deeds int, writer *traffic.Writer) (traffic.Tally, error) {
 	p := s.Company.Staff[i]
 	session, err := s.session(s.Node.IMAP(), p, uint64(1000+i))
 	if err != nil {
@@ -294,7 +311,7 @@ func (s *Stage) stint(i, sent int, writer *traffic.Writer) (traffic.Tally, error
 	defer sender.Close()
 	for k := range sent {
 		to := s.Company.Staff[(i+1+k)%len(s.Company.Staff)]
-		if k%2 == 0 {
+		if (i+k)%2 == 0 {
 			to = s.Company.Outside[(i+k)%len(s.Company.Outside)]
 		}
 		m := writer.Write(p, []traffic.Person{to}, time.Now())
@@ -304,7 +321,7 @@ func (s *Stage) stint(i, sent int, writer *traffic.Writer) (traffic.Tally, error
 		s.Book.Submitted(m)
 		session.Tally.Sent++
 	}
-	return session.Tally, session.Work(s.Size.Work)
+	return session.Tally, session.Work(deeds)
 }
 
 func (s *Stage) signIn(addr string, p traffic.Person, seed uint64) *traffic.Session {
