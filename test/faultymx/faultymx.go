@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 // Stage is a moment of the dialogue.
@@ -213,8 +212,7 @@ func (d *dialogue) say(good string, stages ...Stage) (ok, alive bool) {
 		case f.Cut:
 			return false, false
 		case f.Hang:
-			d.w.Flush()
-			d.conn.SetReadDeadline(time.Time{})
+			_ = d.w.Flush()
 			for _, err := d.r.ReadByte(); err == nil; _, err = d.r.ReadByte() {
 			}
 			return false, false
@@ -229,12 +227,12 @@ func (d *dialogue) say(good string, stages ...Stage) (ok, alive bool) {
 func (d *dialogue) line(s string) {
 	d.w.WriteString(s + "\r\n")
 	if d.r.Buffered() == 0 {
-		d.w.Flush()
+		_ = d.w.Flush()
 	}
 }
 
 func (d *dialogue) run() {
-	defer d.w.Flush()
+	defer func() { _ = d.w.Flush() }()
 	if _, alive := d.say("220 faulty.test ESMTP", Connect); !alive {
 		return
 	}
@@ -266,7 +264,7 @@ func (d *dialogue) command(line string) (alive bool) {
 		if !ok {
 			return alive
 		}
-		d.w.Flush()
+		_ = d.w.Flush()
 		secure := tls.Server(d.conn, d.server.tls)
 		if secure.Handshake() != nil {
 			return false
@@ -324,9 +322,9 @@ func (d *dialogue) hello() (alive bool) {
 }
 
 func (d *dialogue) data() (alive bool) {
-	d.w.Flush()
+	_ = d.w.Flush()
 	if f, faulty := d.server.fault(Body); faulty {
-		d.r.ReadString('\n')
+		_, _ = d.r.ReadString('\n')
 		if f.Hang {
 			<-d.server.stopped // reads nothing more: the client's buffers fill
 		}
