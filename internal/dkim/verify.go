@@ -135,7 +135,7 @@ func (v *Verifier) lookup(ctx context.Context, sig *signature) found {
 		if err == nil {
 			return found{r, "", nil}
 		}
-		if last == errNotKey {
+		if errors.Is(last, errNotKey) {
 			last = err
 		}
 	}

@@ -26,7 +26,7 @@ func resolver(t *testing.T, config dns.Config) *dns.Resolver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { r.Close() })
+	t.Cleanup(func() { _ = r.Close() })
 	return r
 }
 
@@ -51,9 +51,9 @@ func serve(t *testing.T, handle miekg.HandlerFunc) string {
 	for _, s := range []*miekg.Server{{Listener: l, Handler: handle}, {PacketConn: p, Handler: handle}} {
 		started := make(chan struct{})
 		s.NotifyStartedFunc = func() { close(started) }
-		go s.ActivateAndServe()
+		go func() { _ = s.ActivateAndServe() }()
 		<-started
-		t.Cleanup(func() { s.Shutdown() })
+		t.Cleanup(func() { _ = s.Shutdown() })
 	}
 	return l.Addr().String()
 }
@@ -195,7 +195,7 @@ func TestCacheIsBounded(t *testing.T) {
 		m := new(miekg.Msg).SetReply(q)
 		rr, _ := miekg.NewRR(q.Question[0].Name + " 60 IN TXT x")
 		m.Answer = []miekg.RR{rr}
-		w.WriteMsg(m)
+		_ = w.WriteMsg(m)
 	})
 	r := resolver(t, dns.Config{Servers: []string{addr}, Entries: 2})
 	for _, name := range []string{"a.test.", "b.test.", "a.test.", "c.test.", "a.test.", "b.test."} {
@@ -219,7 +219,7 @@ func TestTruncatedAnswerGoesOverTCP(t *testing.T) {
 			rr, _ := miekg.NewRR(q.Question[0].Name + ` 60 IN TXT "` + long + `"`)
 			m.Answer = []miekg.RR{rr}
 		}
-		w.WriteMsg(m)
+		_ = w.WriteMsg(m)
 	})
 	got, _, err := resolver(t, dns.Config{Servers: []string{addr}}).LookupTXT(t.Context(), "big.test.")
 	if len(got) != 1 || got[0] != long {
@@ -230,7 +230,7 @@ func TestTruncatedAnswerGoesOverTCP(t *testing.T) {
 func TestServerFailureGoesToTheNext(t *testing.T) {
 	t.Parallel()
 	bad := serve(t, func(w miekg.ResponseWriter, q *miekg.Msg) {
-		w.WriteMsg(new(miekg.Msg).SetRcode(q, miekg.RcodeServerFailure))
+		_ = w.WriteMsg(new(miekg.Msg).SetRcode(q, miekg.RcodeServerFailure))
 	})
 	good := dnsserver.Start(t)
 	good.Set(t, "a.test. 60 IN TXT yes")
@@ -286,7 +286,7 @@ func TestRefusedConnectionIsUnreachable(t *testing.T) {
 		t.Fatal(err)
 	}
 	addr := p.LocalAddr().String()
-	p.Close()
+	_ = p.Close()
 	start := time.Now()
 	if _, err := resolver(t, dns.Config{Servers: []string{addr}}).MX(t.Context(), "a.test"); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("got %v, want unavailable", err)
@@ -303,7 +303,7 @@ func TestSlowDomainIsNotADeadServer(t *testing.T) {
 		if q.Question[0].Name == "slow.test." {
 			return
 		}
-		w.WriteMsg(new(miekg.Msg).SetReply(q))
+		_ = w.WriteMsg(new(miekg.Msg).SetReply(q))
 	})
 	r := resolver(t, dns.Config{Servers: []string{addr}, Timeout: 1500 * time.Millisecond})
 	if _, _, err := r.LookupTXT(t.Context(), "slow.test."); err == nil || errors.Is(err, dns.ErrUnreachable) {

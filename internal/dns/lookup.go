@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -54,7 +55,7 @@ func (r *Resolver) LookupIP(ctx context.Context, network, host string) ([]net.IP
 			return nil, result, f.err
 		}
 	}
-	ips := append(v4.ips, v6.ips...)
+	ips := slices.Concat(v4.ips, v6.ips)
 	if len(ips) == 0 {
 		return nil, result, notFound(host)
 	}

@@ -51,6 +51,7 @@ func (r *Resolver) MX(ctx context.Context, domain string) ([]Exchanger, error) {
 		}
 		out = append(out, Exchanger{host, mx.Preference})
 	}
+	//nolint:gosec // spreading load needs no secret
 	rand.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
 	slices.SortStableFunc(out, func(a, b Exchanger) int { return int(a.Preference) - int(b.Preference) })
 	return out, nil

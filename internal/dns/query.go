@@ -87,10 +87,10 @@ func (a *answer) take(m *dns.Msg, qtype uint16) {
 			if dns.CanonicalName(h.Name) != a.canonical {
 				continue
 			}
-			switch {
-			case h.Rrtype == qtype:
+			switch h.Rrtype {
+			case qtype:
 				a.records = append(a.records, rr)
-			case h.Rrtype == dns.TypeCNAME:
+			case dns.TypeCNAME:
 				next = dns.CanonicalName(rr.(*dns.CNAME).Target)
 			default:
 				continue

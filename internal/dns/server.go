@@ -87,7 +87,7 @@ func (s *server) exchange(ctx context.Context, network string, m *dns.Msg) (*dns
 		return nil, err
 	}
 	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
 	c := &dns.Conn{Conn: conn, UDPSize: udpSize}
 	if err := c.WriteMsg(m); err != nil {
 		return nil, err
@@ -146,32 +146,33 @@ func (s *server) suspect() {
 func (s *server) watch() {
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
-	answered := s.probe() || s.probe()
+	answered := s.probe()
+	if !answered {
+		answered = s.probe()
+	}
 	if !answered {
 		s.mu.Lock()
 		s.setDown()
 		s.mu.Unlock()
 		s.log.Warn("DNS resolver does not answer", "peer", s.addr)
 	}
-	for died := !answered; ; {
-		if answered {
-			s.mu.Lock()
-			s.probing = false
-			if died {
-				s.up, s.setDown = context.WithCancel(s.life)
-			}
-			s.mu.Unlock()
-			if died {
-				s.log.Info("DNS resolver answers again", "peer", s.addr)
-			}
-			return
-		}
+	died := !answered
+	for !answered {
 		select {
 		case <-s.life.Done():
 			return
 		case <-tick.C:
 		}
 		answered = s.probe()
+	}
+	s.mu.Lock()
+	s.probing = false
+	if died {
+		s.up, s.setDown = context.WithCancel(s.life)
+	}
+	s.mu.Unlock()
+	if died {
+		s.log.Info("DNS resolver answers again", "peer", s.addr)
 	}
 }
 

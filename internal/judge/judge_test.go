@@ -38,7 +38,7 @@ func resolver(t testing.TB, records ...string) (*dns.Resolver, *dnsserver.Server
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { r.Close() })
+	t.Cleanup(func() { _ = r.Close() })
 	return r, s
 }
 

@@ -97,5 +97,5 @@ func (c *Config) backOff(attempts int) time.Duration {
 			break
 		}
 	}
-	return d - d/5 + rand.N(2*d/5+1)
+	return d - d/5 + rand.N(2*d/5+1) //nolint:gosec // no secret
 }

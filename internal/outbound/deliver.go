@@ -38,7 +38,7 @@ func (s *session) end() {
 
 func (s *session) drop() {
 	if s.client != nil {
-		s.client.Close()
+		_ = s.client.Close()
 		s.client = nil
 	}
 }
@@ -60,7 +60,7 @@ func (s *session) deliver(ctx context.Context, b *batch) []result {
 		s.end()
 	}
 	if s.client != nil { // it may have been closed meanwhile: then a new one is tried
-		s.send(ctx, message, results)
+		_ = s.send(ctx, message, results)
 	}
 	if !open(results) {
 		return results
@@ -181,7 +181,7 @@ func transaction(b *batch, body []byte) (smtpclient.Message, error) {
 	m := smtpclient.Message{Body: body, Bit8: first.Bit8, UTF8: first.UTF8}
 	var err error
 	if m.From, err = mail.ParseAddress(first.From); err != nil {
-		return m, fmt.Errorf("%w: %v", errAddress, err)
+		return m, fmt.Errorf("%w: %w", errAddress, err)
 	}
 	for _, it := range b.items {
 		to, err := mail.ParseAddress(it.To)

@@ -67,7 +67,7 @@ func TestKilledNodeLosesNothing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w.store.engine = engine
+			w.engine = engine
 			var ids []mail.QueueID
 			for i := range killRows {
 				ids = append(ids, w.put(t, New{From: from, Intake: fmt.Sprint(i)}, string(killBody(i)), "a@x.test")...)
@@ -84,8 +84,8 @@ func TestKilledNodeLosesNothing(t *testing.T) {
 			if engine, err = sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(dir, "queue.db")}); err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { engine.Close() })
-			w.store.engine = engine
+			t.Cleanup(func() { _ = engine.Close() })
+			w.engine = engine
 			w.config.Sole = true
 			w.run(t)
 			w.awaitState(t, ids, Sent)

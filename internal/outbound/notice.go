@@ -60,8 +60,8 @@ func (n *Notice) compose(hostname string, original []byte) {
 
 	fmt.Fprintf(&b, "--%s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n", boundary)
 	text := quotedprintable.NewWriter(&b)
-	text.Write([]byte(strings.ReplaceAll(n.text(hostname), "\n", "\r\n")))
-	text.Close() // writes to memory never fail
+	_, _ = text.Write([]byte(strings.ReplaceAll(n.text(hostname), "\n", "\r\n"))) // writes to memory never fail
+	_ = text.Close()
 
 	fmt.Fprintf(&b, "\r\n--%s\r\nContent-Type: message/delivery-status\r\n\r\n", boundary)
 	n.status(&b, hostname)

@@ -2,6 +2,7 @@ package outbound
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"io"
 	"mime"
@@ -86,7 +87,7 @@ func TestNoticeForPeople(t *testing.T) {
 		var got strings.Builder
 		for {
 			p, err := parts.NextPart()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {

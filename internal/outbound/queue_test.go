@@ -26,7 +26,7 @@ func TestQueue(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { engine.Close() })
+		t.Cleanup(func() { _ = engine.Close() })
 		return &store{engine: engine, clock: c, bodies: map[mail.Hash][]byte{}, changed: make(chan struct{})}
 	}
 	for engine, open := range map[string]openStore{"sqlite": newStore, "postgres": onPostgres} {

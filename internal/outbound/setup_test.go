@@ -39,7 +39,7 @@ func newStore(t testing.TB, c clock.Clock) *store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { engine.Close() })
+	t.Cleanup(func() { _ = engine.Close() })
 	return &store{engine: engine, clock: c, bodies: map[mail.Hash][]byte{}, changed: make(chan struct{})}
 }
 
@@ -208,7 +208,7 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { r.Close() })
+	t.Cleanup(func() { _ = r.Close() })
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -265,10 +265,10 @@ func (c *Client) TLSState() *tls.ConnectionState {
 // Quit ends the session and closes the connection. The server's farewell is
 // waited for a second at most: nothing hangs on it.
 func (c *Client) Quit() {
-	c.conn.SetDeadline(time.Now().Add(time.Second))
+	_ = c.conn.SetDeadline(time.Now().Add(time.Second))
 	c.writer.WriteString("QUIT\r\n")
 	if c.writer.Flush() == nil {
-		smtp.ReadReply(c.reader)
+		_, _ = smtp.ReadReply(c.reader)
 	}
 	c.conn.Close()
 }
@@ -286,7 +286,7 @@ func (c *Client) use(conn net.Conn) {
 func (c *Client) watch(ctx context.Context) func() bool {
 	conn := c.conn
 	c.running = ctx
-	c.unwatch = context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	c.unwatch = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	return func() bool { return c.unwatch() }
 }
 

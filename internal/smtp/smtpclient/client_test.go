@@ -46,7 +46,7 @@ func dial(t *testing.T, addr string, config smtpclient.Config) *smtpclient.Clien
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close() })
+	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
 
