@@ -87,10 +87,13 @@ func Tell(s *Stage, o Outage) {
 	o.Fail(s)
 	failed := time.Now()
 	s.Say("the primary is %s", o.Name)
-	active := s.Node.AwaitState(Domain, "active", time.Minute)
-	took := active.Since.Sub(failed)
-	s.Book.InFlight(failed.Add(-relayTime), active.Since.Add(relayTime))
+	s.Node.AwaitState(Domain, "active", time.Minute)
+	took := time.Since(failed)
+	s.Book.InFlight(failed.Add(-relayTime), time.Now().Add(relayTime))
 	s.Say("relais stands in after %.2f s", took.Seconds())
+	_, err := s.stint(0, 1, 0, s.Writer("first"))
+	s.check(err)
+	s.Say("somebody has signed in there and answered after %.2f s", time.Since(failed).Seconds())
 	if took > 3*ProbePeriod+detection {
 		s.T.Errorf("detection took %s, more than three probe periods of %s", took, ProbePeriod)
 	}
