@@ -14,6 +14,7 @@ import (
 	"relais/internal/audit"
 	"relais/internal/blob"
 	"relais/internal/clock"
+	"relais/internal/continuity"
 	"relais/internal/db"
 	"relais/internal/directory"
 	"relais/internal/duty"
@@ -25,9 +26,9 @@ import (
 
 // The topics that WatchTopic knows, besides duty.Topic and job.Topic.
 const (
-	TopicDirectory  = "directory"  // tenants, domains, people or groups changed
-	TopicQueue      = "queue"      // mail to the outside waits
-	TopicContinuity = "continuity" // a state, a primary, a freeze or a question changed
+	TopicDirectory  = "directory"      // tenants, domains, people or groups changed
+	TopicQueue      = "queue"          // mail to the outside waits
+	TopicContinuity = continuity.Topic // a state, a primary, a freeze or a question changed
 )
 
 // Bodies is what the record needs of the blob store.
@@ -68,15 +69,16 @@ func (s *Store) Engine() db.Engine { return s.cfg.Engine }
 
 // Tx is one transaction over all tables. Now is the same throughout.
 type Tx struct {
-	DB        db.Tx
-	Now       time.Time
-	Directory *directory.Tx
-	Mailbox   *mailbox.Tx
-	Duty      *duty.Tx
-	Link      *link.Tx
-	Jobs      *job.Tx
-	Outbound  *outbound.Tx
-	Audit     *audit.Tx
+	DB         db.Tx
+	Now        time.Time
+	Directory  *directory.Tx
+	Mailbox    *mailbox.Tx
+	Duty       *duty.Tx
+	Link       *link.Tx
+	Jobs       *job.Tx
+	Outbound   *outbound.Tx
+	Continuity *continuity.Tx
+	Audit      *audit.Tx
 
 	touched *db.Touched
 }
@@ -91,13 +93,14 @@ func (s *Store) in(tx db.Tx) *Tx {
 	now, touched := s.cfg.Clock.Now(), new(db.Touched)
 	return &Tx{
 		DB: tx, Now: now, touched: touched,
-		Directory: directory.In(tx, now, touched),
-		Mailbox:   mailbox.In(tx, now, touched),
-		Duty:      duty.In(tx, now, touched),
-		Link:      link.In(tx, now),
-		Jobs:      job.In(tx, now, touched),
-		Outbound:  outbound.In(tx, now, touched),
-		Audit:     audit.In(tx, now),
+		Directory:  directory.In(tx, now, touched),
+		Mailbox:    mailbox.In(tx, now, touched),
+		Duty:       duty.In(tx, now, touched),
+		Link:       link.In(tx, now),
+		Jobs:       job.In(tx, now, touched),
+		Outbound:   outbound.In(tx, now, touched),
+		Continuity: continuity.In(tx, now, touched),
+		Audit:      audit.In(tx, now),
 	}
 }
 
