@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"relais/internal/fault"
 	"relais/internal/imap"
 	"relais/internal/mail"
@@ -12,21 +14,19 @@ import (
 	"relais/internal/record"
 )
 
-// append is APPEND (RFC 3501 §6.3.11, RFC 4315 §3). The mailbox is looked up
-// before the message is asked for.
+const (
+	blockTimeout = 3 * time.Minute // how long the next bytes of a message may take
+	maxAppend    = 1000            // messages of one APPEND
+	filedAtOnce  = 8               // of one APPEND: they share syncs of the disk
+)
+
+// append is APPEND (RFC 3501 §6.3.11, RFC 4315 §3), of several messages too (RFC
+// 3502): all are filed, or none. The mailbox is looked up before a message is
+// asked for.
 func (c *conn) append(ctx context.Context, _ *request) (imap.Status, error) {
 	c.dec.SP()
 	name := c.dec.Mailbox()
-	c.dec.SP()
-	place := record.Place{Account: c.person.Account}
-	if c.dec.Peek() == '(' {
-		place.Flags = mail.ParseFlags(c.dec.Flags()...)
-		c.dec.SP()
-	}
-	if c.dec.Peek() == '"' {
-		place.InternalDate = c.dec.DateTime()
-		c.dec.SP()
-	}
+	place := c.placeOptions()
 	if err := c.dec.Err(); err != nil {
 		return imap.Status{}, err
 	}
@@ -39,40 +39,133 @@ func (c *conn) append(ctx context.Context, _ *request) (imap.Status, error) {
 		c.dec.Want("a mailbox that exists") // the message is passed over
 		return imap.Status{}, tryCreate(err)
 	}
-	place.Mailbox = box.ID
-	literal := c.dec.Stream()
-	if err := c.dec.Err(); err != nil {
-		return imap.Status{}, err
-	}
-	raw, release, err := c.take(ctx, literal)
-	defer release()
+	raw, release, err := c.take(ctx)
 	if err != nil {
+		release()
 		return imap.Status{}, err
 	}
-	if err := c.end(); err != nil {
-		return imap.Status{}, err
+	var uids imap.NumSet
+	if c.dec.Peek() == ' ' {
+		uids, err = c.appendMany(ctx, box, place, raw, release)
+	} else {
+		uids, err = c.appendOne(ctx, box, place, raw, release)
 	}
-	if len(raw) == 0 {
-		return imap.Status{}, no(imap.CodeCannot, "an empty message is none")
-	}
-	raw = mime.CRLF(raw)
-	filed, err := c.server.record.File(ctx, &record.Filing{
-		Tenant: c.person.Tenant, Body: raw, Facts: mime.Examine(raw), Places: []record.Place{place}, Origin: mail.ByPerson, Actor: c.person.Email,
-	})
 	if err != nil {
 		return imap.Status{}, tryCreate(err)
 	}
-	return imap.Status{Code: imap.AppendUID(box.UIDValidity, imap.NumSetOf(filed.Placements[0].UID)), Text: "filed"}, nil
+	return imap.Status{Code: imap.AppendUID(box.UIDValidity, uids), Text: "filed"}, nil
 }
 
-// blockTimeout is how long the next bytes of a message may take.
-const blockTimeout = 3 * time.Minute
+// placeOptions reads what may stand before a message: flags, then a date.
+func (c *conn) placeOptions() (p record.Place) {
+	p.Account = c.person.Account
+	c.dec.SP()
+	if c.dec.Peek() == '(' {
+		p.Flags = mail.ParseFlags(c.dec.Flags()...)
+		c.dec.SP()
+	}
+	if c.dec.Peek() == '"' {
+		p.InternalDate = c.dec.DateTime()
+		c.dec.SP()
+	}
+	return p
+}
+
+func (c *conn) appendOne(ctx context.Context, box mailbox.Mailbox, place record.Place, raw []byte, release func()) (imap.NumSet, error) {
+	defer release()
+	if err := c.end(); err != nil {
+		return nil, err
+	}
+	place.Mailbox = box.ID
+	filed, err := c.server.record.File(ctx, c.filing(raw, place))
+	if err != nil {
+		return nil, err
+	}
+	return imap.NumSetOf(filed.Placements[0].UID), nil
+}
+
+// filing is that of a message of the client's; without a place it is stored, and in no mailbox yet.
+func (c *conn) filing(raw []byte, places ...record.Place) *record.Filing {
+	raw = mime.CRLF(raw)
+	return &record.Filing{Tenant: c.person.Tenant, Body: raw, Hash: mail.Sum(raw), Facts: mime.Examine(raw), Places: places,
+		Origin: mail.ByPerson, Actor: c.person.Email}
+}
+
+// appendMany stores the first message and those that follow while they arrive,
+// and puts them in the mailbox together when all are there.
+func (c *conn) appendMany(ctx context.Context, box mailbox.Mailbox, place record.Place, raw []byte, release func()) (imap.NumSet, error) {
+	var places []*mailbox.Place
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(filedAtOnce)
+	for {
+		p := &mailbox.Place{Account: place.Account, Mailbox: box.ID, Flags: place.Flags, InternalDate: place.InternalDate, Origin: mail.ByPerson}
+		places = append(places, p)
+		body, free := raw, release
+		release = func() {} // it is the group's now
+		group.Go(func() error {
+			defer free()
+			f := c.filing(body)
+			filed, err := c.server.record.File(groupCtx, f)
+			if err != nil {
+				return err
+			}
+			p.Email, p.Hash, p.Size, p.MessageIDs = filed.Email, f.Hash, int64(len(f.Body)), f.Facts.MessageIDs
+			return nil
+		})
+		if c.dec.Peek() != ' ' || c.dec.Err() != nil {
+			break
+		}
+		place = c.placeOptions()
+		var err error
+		if len(places) == maxAppend {
+			c.dec.Want("fewer messages")
+			err = fault.New(fault.OverLimit, "more than %d messages in one command", maxAppend)
+		}
+		if err == nil {
+			raw, release, err = c.take(ctx)
+		}
+		if err != nil {
+			release()
+			_ = group.Wait() // what is stored counts for nothing: it is in no mailbox
+			return nil, err
+		}
+	}
+	if err := group.Wait(); err != nil {
+		c.dec.Want("messages that can be filed")
+		return nil, err
+	}
+	if err := c.end(); err != nil {
+		return nil, err
+	}
+	var uids imap.NumSet
+	err := c.server.record.Update(ctx, func(ctx context.Context, tx *record.Tx) error {
+		tx.As(c.person.Email)
+		uids = nil
+		for _, p := range places {
+			placed, err := tx.Mailbox.Place(ctx, *p)
+			if err != nil {
+				return err
+			}
+			uids.Add(placed.UID)
+		}
+		return nil
+	})
+	return uids, err
+}
 
 // take reads a message into memory that is counted, as it arrives, until release.
-func (c *conn) take(ctx context.Context, l *imap.Literal) (b []byte, release func(), err error) {
+func (c *conn) take(ctx context.Context) (b []byte, release func(), err error) {
+	release = func() { c.cfg.Memory.Release(int64(cap(b))) }
+	l := c.dec.Stream()
+	if err := c.dec.Err(); err != nil {
+		return nil, release, err
+	}
+	if l.Size == 0 {
+		c.dec.Want("a message")
+		return nil, release, no(imap.CodeCannot, "an empty message is none")
+	}
 	c.stream.wait(min(blockTimeout, c.cfg.IdleTimeout))
 	defer c.stream.wait(c.cfg.IdleTimeout)
-	release = func() { c.cfg.Memory.Release(int64(cap(b))) }
 	for int64(len(b)) < l.Size {
 		if len(b) == cap(b) {
 			size := min(l.Size, max(64<<10, 4*int64(cap(b))))

@@ -3,12 +3,12 @@
 // It speaks IMAP4rev1 (RFC 3501) over internal/imap with LITERAL+ (RFC 7888),
 // SASL-IR (RFC 4959), AUTH=PLAIN (RFC 4616), STARTTLS, ID (RFC 2971), ENABLE
 // (RFC 5161), IDLE (RFC 2177), NAMESPACE (RFC 2342), UNSELECT (RFC 3691), UIDPLUS
-// (RFC 4315), MOVE (RFC 6851), CONDSTORE and QRESYNC (RFC 7162), LIST-EXTENDED
-// (RFC 5258), LIST-STATUS (RFC 5819), SPECIAL-USE and CREATE-SPECIAL-USE (RFC
-// 6154), CHILDREN (RFC 3348), STATUS=SIZE (RFC 8438), ESEARCH (RFC 4731), WITHIN
-// (RFC 5032), OBJECTID (RFC 8474) and APPENDLIMIT (RFC 7889). Where the standards
-// leave a choice, and over broken mail, it answers as Dovecot 2.3 does;
-// docs/imap-differences.md lists where not, and why.
+// (RFC 4315), MOVE (RFC 6851), MULTIAPPEND (RFC 3502), CONDSTORE and QRESYNC (RFC
+// 7162), LIST-EXTENDED (RFC 5258), LIST-STATUS (RFC 5819), SPECIAL-USE and
+// CREATE-SPECIAL-USE (RFC 6154), CHILDREN (RFC 3348), STATUS=SIZE (RFC 8438),
+// ESEARCH (RFC 4731), WITHIN (RFC 5032), OBJECTID (RFC 8474) and APPENDLIMIT (RFC
+// 7889). Where the standards leave a choice, and over broken mail, it answers as
+// Dovecot 2.3 does; docs/imap-differences.md lists where not, and why.
 //
 // One command, one file. A session holds of its mailbox only the UIDs in order;
 // all else is read from the record when asked, and what others changed since is

@@ -15,7 +15,7 @@ func (c *conn) capabilities() string {
 	base := "IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE"
 	switch {
 	case c.person.ID != 0:
-		return base + " NAMESPACE UNSELECT UIDPLUS MOVE CHILDREN CONDSTORE QRESYNC LIST-EXTENDED LIST-STATUS SPECIAL-USE" +
+		return base + " NAMESPACE UNSELECT UIDPLUS MOVE MULTIAPPEND CHILDREN CONDSTORE QRESYNC LIST-EXTENDED LIST-STATUS SPECIAL-USE" +
 			" CREATE-SPECIAL-USE STATUS=SIZE ESEARCH WITHIN OBJECTID APPENDLIMIT=" + strconv.FormatInt(c.cfg.MaxMessage, 10)
 	case c.mayAuthenticate() && !c.tls && c.cfg.TLS != nil:
 		return base + " STARTTLS AUTH=PLAIN"
