@@ -85,7 +85,7 @@ CREATE TABLE placements (
   deleted_modseq BIGINT NOT NULL DEFAULT 0, deleted_at BIGINT NOT NULL DEFAULT 0, deleted_by TEXT NOT NULL DEFAULT '');
 CREATE UNIQUE INDEX placements_uid ON placements (mailbox_id, uid) WHERE deleted_modseq = 0;
 CREATE INDEX placements_modseq ON placements (mailbox_id, modseq);
-CREATE INDEX placements_email ON placements (email_id);
+CREATE INDEX placements_email ON placements (email_id, account_id);
 
 CREATE TABLE changes (
   account_id BIGINT NOT NULL, modseq BIGINT NOT NULL, at BIGINT NOT NULL,
@@ -138,7 +138,8 @@ CREATE INDEX duty_members_placement ON duty_members (placement_id);
 CREATE TABLE folders (
   row_id {{id}}, id BIGINT NOT NULL, account_id BIGINT NOT NULL, name TEXT NOT NULL,
   mailbox_id BIGINT NOT NULL, base_name TEXT NOT NULL, role TEXT NOT NULL, object_id TEXT NOT NULL,
-  no_select SMALLINT NOT NULL, uidvalidity BIGINT NOT NULL, uidnext BIGINT NOT NULL,
+  no_select SMALLINT NOT NULL, read_only SMALLINT NOT NULL, subscribed SMALLINT NOT NULL,
+  uidvalidity BIGINT NOT NULL, uidnext BIGINT NOT NULL,
   highest_modseq BIGINT NOT NULL, messages BIGINT NOT NULL,
   permanent_system SMALLINT NOT NULL, permanent_keywords TEXT NOT NULL, any_keyword SMALLINT NOT NULL,
   valid_from BIGINT NOT NULL, valid_to BIGINT NOT NULL DEFAULT 0);
@@ -169,11 +170,12 @@ CREATE TABLE refusals (
   times BIGINT NOT NULL DEFAULT 1, last_at BIGINT NOT NULL, accepted_at BIGINT NOT NULL DEFAULT 0,
   accepted_by TEXT NOT NULL DEFAULT '', resolved_at BIGINT NOT NULL DEFAULT 0);
 CREATE INDEX refusals_open ON refusals (account_id) WHERE resolved_at = 0;
+CREATE INDEX refusals_placement ON refusals (placement_id) WHERE resolved_at = 0;
 
 CREATE TABLE freezes (
   id {{id}}, tenant_id BIGINT NOT NULL, account_id BIGINT NOT NULL DEFAULT 0, at BIGINT NOT NULL,
   reason TEXT NOT NULL, evidence TEXT NOT NULL, decision TEXT NOT NULL DEFAULT '',
-  decided_at BIGINT NOT NULL DEFAULT 0, decided_by TEXT NOT NULL DEFAULT '', spent_at BIGINT NOT NULL DEFAULT 0);
+  decided_at BIGINT NOT NULL DEFAULT 0, decided_by TEXT NOT NULL DEFAULT '');
 CREATE INDEX freezes_open ON freezes (tenant_id, account_id);
 
 CREATE TABLE pending (
@@ -181,8 +183,8 @@ CREATE TABLE pending (
 CREATE INDEX pending_due ON pending (account_id, due_at);
 
 CREATE TABLE mirror_accounts (
-  account_id BIGINT NOT NULL PRIMARY KEY, merged_modseq BIGINT NOT NULL, unlinked SMALLINT NOT NULL,
-  pulled_at BIGINT NOT NULL, rebuilt_at BIGINT NOT NULL);
+  account_id BIGINT NOT NULL PRIMARY KEY, merged_modseq BIGINT NOT NULL, look_at_all BIGINT NOT NULL,
+  looked_at_all BIGINT NOT NULL, pulled_at BIGINT NOT NULL, rebuilt_at BIGINT NOT NULL, settled_freeze BIGINT NOT NULL DEFAULT 0);
 
 CREATE TABLE jobs (
   id {{id}}, tenant_id BIGINT NOT NULL DEFAULT 0, kind TEXT NOT NULL, payload TEXT NOT NULL,
