@@ -134,10 +134,12 @@ func (c *conn) authenticate(ctx context.Context, _ *request) (imap.Status, error
 	if err != nil || len(parts) != 3 {
 		return imap.Status{}, bad("that is no PLAIN response")
 	}
-	if parts[0] != "" && !strings.EqualFold(parts[0], parts[1]) {
-		return imap.Status{}, no(imap.CodeAuthorizationFailed, "one can only act as oneself")
+	user := parts[1]
+	if parts[0] != "" && !strings.EqualFold(parts[0], user) {
+		// To act as another is a master's sign-in, which the authenticator knows by this form.
+		user = parts[0] + "*" + user
 	}
-	return c.signIn(ctx, parts[1], parts[2])
+	return c.signIn(ctx, user, parts[2])
 }
 
 func (c *conn) signIn(ctx context.Context, user, password string) (imap.Status, error) {

@@ -1,7 +1,9 @@
 package imapd
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"slices"
 
 	"relais/internal/imap"
@@ -32,6 +34,14 @@ func (v *view) all() []span {
 		return nil
 	}
 	return []span{{0, len(v.uids)}}
+}
+
+// last is the highest UID; 0 if there are no messages.
+func (v *view) last() uint32 {
+	if len(v.uids) == 0 {
+		return 0
+	}
+	return v.uids[len(v.uids)-1]
 }
 
 // index finds a UID.
@@ -128,57 +138,95 @@ func (v *view) tell(p *mailbox.Placement) {
 	v.told[p.UID] = p.Modseq
 }
 
+// syncBatch is how many changed messages are read at once to tell of them.
+const syncBatch = 1000
+
+var errEnough = errors.New("enough for one batch")
+
+// news is what happened in a mailbox since the client last heard.
+type news struct {
+	box           mailbox.Mailbox
+	gone, arrived []uint32
+	changed       []mailbox.Placement // in order of modseq
+	more          bool                // there are more changed ones
+}
+
 // sync tells the client what others changed in the mailbox: what left it if
 // expunge, then what arrived, then flags.
 func (c *conn) sync(ctx context.Context, expunge bool) error {
 	v := c.box
-	var box mailbox.Mailbox
-	var changed []mailbox.Placement
-	var gone []uint32
-	err := c.server.record.View(ctx, func(ctx context.Context, tx *record.Tx) (err error) {
-		changed, gone = nil, nil
-		if box, err = tx.Mailbox.Mailbox(ctx, v.box); err != nil || box.Modseq <= v.modseq {
+	known := v.last()
+	for more := true; more; {
+		n, err := c.news(ctx, known)
+		if err != nil {
 			return err
 		}
-		if gone, err = tx.Mailbox.Vanished(ctx, v.box, v.modseq); err != nil {
+		if n.box.DeletedModseq != 0 {
+			c.bye("the mailbox was deleted")
+			c.leaving = true
+			return nil
+		}
+		if more = n.more; more {
+			v.modseq = n.changed[len(n.changed)-1].Modseq
+		} else {
+			v.modseq = max(v.modseq, n.box.Modseq)
+		}
+		v.gone = append(v.gone, n.gone...)
+		if expunge {
+			c.tellGone()
+		}
+		if len(n.arrived) > 0 {
+			v.uids = append(v.uids, n.arrived...)
+			c.enc.Raw("* ").Number(uint32(len(v.uids))).Raw(" EXISTS\r\n* 0 RECENT\r\n")
+		}
+		slices.SortFunc(n.changed, func(a, b mailbox.Placement) int { return cmp.Compare(a.UID, b.UID) })
+		for _, p := range n.changed {
+			if i, ok := v.index(p.UID); ok && v.told[p.UID] < p.Modseq {
+				c.tellFlags(i, &p)
+			}
+		}
+	}
+	v.told = nil
+	return c.enc.Err()
+}
+
+// news reads a batch of what happened. Of messages above known the client
+// hears that they arrived, not that their flags changed since.
+func (c *conn) news(ctx context.Context, known uint32) (n news, err error) {
+	v := c.box
+	err = c.server.record.View(ctx, func(ctx context.Context, tx *record.Tx) (err error) {
+		n = news{}
+		if n.box, err = tx.Mailbox.Mailbox(ctx, v.box); err != nil || n.box.Modseq <= v.modseq {
 			return err
 		}
-		return tx.Mailbox.ChangedSince(ctx, v.box, v.modseq, func(p mailbox.Placement) error {
-			changed = append(changed, p)
+		if n.gone, err = tx.Mailbox.Vanished(ctx, v.box, v.modseq); err != nil {
+			return err
+		}
+		// By UID, not by modseq: an earlier arrival may have changed later.
+		err = tx.Mailbox.Placements(ctx, v.box, v.last()+1, 0, func(p mailbox.Placement) error {
+			n.arrived = append(n.arrived, p.UID)
 			return nil
 		})
-	})
-	if err != nil {
+		if err != nil {
+			return err
+		}
+		err = tx.Mailbox.ChangedSince(ctx, v.box, v.modseq, func(p mailbox.Placement) error {
+			switch {
+			case p.UID > known:
+				return nil
+			case len(n.changed) == syncBatch:
+				n.more = true
+				return errEnough
+			}
+			n.changed = append(n.changed, p)
+			return nil
+		})
+		if errors.Is(err, errEnough) {
+			return nil
+		}
 		return err
-	}
-	if box.DeletedModseq != 0 {
-		c.bye("the mailbox was deleted")
-		c.leaving = true
-		return nil
-	}
-	v.modseq = max(v.modseq, box.Modseq)
-	v.gone = append(v.gone, gone...)
-	told := v.told
-	v.told = nil
-	if expunge {
-		c.tellGone()
-	}
-	slices.SortFunc(changed, func(a, b mailbox.Placement) int { return int(int64(a.UID) - int64(b.UID)) })
-	before := len(v.uids)
-	for _, p := range changed {
-		if before == 0 || p.UID > v.uids[before-1] {
-			v.uids = append(v.uids, p.UID)
-		}
-	}
-	if len(v.uids) > before {
-		c.enc.Raw("* ").Number(uint32(len(v.uids))).Raw(" EXISTS\r\n* 0 RECENT\r\n")
-	}
-	for _, p := range changed {
-		if i, ok := v.index(p.UID); ok && i < before && told[p.UID] < p.Modseq {
-			c.tellFlags(i, &p)
-		}
-	}
-	return c.enc.Err()
+	})
+	return n, err
 }
 
 // tellGone tells the client which messages left the mailbox, and forgets them.
