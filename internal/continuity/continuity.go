@@ -118,7 +118,7 @@ func (tx *Tx) Pass(ctx context.Context, p Passage, outage time.Time) error {
 		}
 	}
 	res, err := tx.Exec(ctx, `UPDATE continuity SET state = $3, since = $4, cause = $5, actor = $6,
- outage_at = CASE WHEN $7 = 0 THEN outage_at ELSE $7 END WHERE domain_id = $1 AND state = $2`,
+ outage_at = CASE WHEN CAST($7 AS BIGINT) = 0 THEN outage_at ELSE $7 END WHERE domain_id = $1 AND state = $2`,
 		p.Domain, string(p.From), string(p.To), now, db.Text(p.Cause), db.Text(p.Actor), mail.Micros(outage))
 	if err != nil {
 		return err

@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(testing.TB) db.Engine) {
 		{"Job/runs", testRunner},
 		{"Audit/chain", testAudit},
 		{"Link/keeps history", testLinks},
+		{"Continuity/passes, asks, returns", testContinuity},
 		{"File/one body for all", testFileMany},
 		{"File/concurrent same body", testFileSameBody},
 		{"File/suppresses a repeat", testRepeat},
