@@ -3,6 +3,7 @@ package db
 import (
 	"database/sql"
 	"errors"
+	"iter"
 	"strconv"
 	"strings"
 )
@@ -89,3 +90,26 @@ func (d Dialect) SkipLocked() string {
 
 // NoRows tells whether a QueryRow found nothing.
 func NoRows(err error) bool { return errors.Is(err, sql.ErrNoRows) }
+
+// listSize is how many values go into one IN list: fixed, so that the query's text is too.
+const listSize = 100
+
+// ListMarks is the inside of an IN list for what Lists gives.
+var ListMarks = Marks(1, listSize)
+
+// Lists cuts values into the arguments of queries with ListMarks, which are their
+// first; the last list is filled up by repeating a value.
+func Lists[T any](values []T) iter.Seq[[]any] {
+	return func(yield func([]any) bool) {
+		for len(values) > 0 {
+			n := min(len(values), listSize)
+			args := make([]any, listSize)
+			for i := range args {
+				args[i] = values[min(i, n-1)]
+			}
+			if values = values[n:]; !yield(args) {
+				return
+			}
+		}
+	}
+}

@@ -32,7 +32,7 @@ type Credential struct {
 	RevokedAt  time.Time
 }
 
-const credentialColumns = `id, person_id, kind, label, verifier, scram_sha256, created_at, last_used_at, revoked_at`
+const credentialColumns = `id, person_id, kind, label, verifier, scram_sha256, created_at, last_used_at, revoked_at` //nolint:gosec // names of columns
 
 func scanCredential(s db.Scanner) (Credential, error) {
 	var c Credential

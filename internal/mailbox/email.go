@@ -77,6 +77,8 @@ const summaryBatch = 64
 
 var summaryStatement = `SELECT id, summary FROM emails WHERE id IN (` + db.Marks(1, summaryBatch) + `)`
 
+func scanSummary(s db.Scanner) (e Email, err error) { return e, s.Scan(&e.ID, &e.Summary) }
+
 // Summaries reads the summaries of many emails; those that do not exist are left out.
 func (tx *Tx) Summaries(ctx context.Context, ids []mail.EmailID) (map[mail.EmailID][]byte, error) {
 	out := make(map[mail.EmailID][]byte, len(ids))
@@ -87,21 +89,12 @@ func (tx *Tx) Summaries(ctx context.Context, ids []mail.EmailID) (map[mail.Email
 			args[i] = ids[min(i, n-1)]
 		}
 		ids = ids[n:]
-		rows, err := tx.Query(ctx, summaryStatement, args...)
+		some, err := db.Collect(scanSummary)(tx.Query(ctx, summaryStatement, args...))
 		if err != nil {
 			return nil, err
 		}
-		for rows.Next() {
-			var id mail.EmailID
-			var summary []byte
-			if err := rows.Scan(&id, &summary); err != nil {
-				rows.Close()
-				return nil, err
-			}
-			out[id] = summary
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			return nil, err
+		for _, e := range some {
+			out[e.ID] = e.Summary
 		}
 	}
 	return out, nil

@@ -18,6 +18,21 @@ func (tx *Tx) Placement(ctx context.Context, id mail.PlacementID) (Placement, er
 	return p, found(err, "message")
 }
 
+// PlacementsByID finds some placements, live or tombstones; those that are not there are left out.
+func (tx *Tx) PlacementsByID(ctx context.Context, ids []mail.PlacementID) (map[mail.PlacementID]Placement, error) {
+	out := make(map[mail.PlacementID]Placement, len(ids))
+	for args := range db.Lists(ids) {
+		rows, err := db.Collect(scanPlacement)(tx.Query(ctx, `SELECT `+placementColumns+` FROM placements WHERE id IN (`+db.ListMarks+`)`, args...))
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range rows {
+			out[p.ID] = p
+		}
+	}
+	return out, nil
+}
+
 // PlacementByUID finds a live placement by its UID; fault.NotFound.
 func (tx *Tx) PlacementByUID(ctx context.Context, box mail.MailboxID, uid uint32) (Placement, error) {
 	p, err := scanPlacement(tx.QueryRow(ctx,

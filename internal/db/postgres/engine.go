@@ -106,7 +106,7 @@ func (e *Engine) Update(ctx context.Context, fn func(ctx context.Context, tx db.
 			return translate(err)
 		}
 		e.cfg.Log.Debug("transaction again", "attempt", attempt, "err", err)
-		pause := time.Duration(rand.Int64N(int64(time.Millisecond) << min(attempt, 7)))
+		pause := time.Duration(rand.Int64N(int64(time.Millisecond) << min(attempt, 7))) //nolint:gosec // no secret: it parts those who met
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

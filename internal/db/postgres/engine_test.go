@@ -24,7 +24,7 @@ func setup(t *testing.T) (*pgserver.Server, *Engine) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { e.Close() })
+	t.Cleanup(func() { _ = e.Close() })
 	return server, e
 }
 
@@ -126,7 +126,7 @@ func TestCommitWithoutAnswerIsUnknown(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { e.Close() })
+		t.Cleanup(func() { _ = e.Close() })
 		cut.Store(true)
 		err = e.Update(t.Context(), put("a"))
 		if !errors.Is(err, db.ErrUnknownOutcome) || !fault.Is(err, fault.Unavailable) {

@@ -35,7 +35,7 @@ func (b *Bundle) owe(intake string, duties ...duty.New) *record.Filed {
 
 func testDutyPasses(t *testing.T, b *Bundle) {
 	ann := b.Person("ann")
-	claim := func(ctx context.Context, tx *record.Tx, id mail.DutyID) error {
+	claim := func(ctx context.Context, tx *record.Tx, _ mail.DutyID) error {
 		_, err := tx.Duty.ClaimRelay(ctx, b.Domain.ID, 10, time.Minute)
 		return err
 	}
@@ -57,7 +57,7 @@ func testDutyPasses(t *testing.T, b *Bundle) {
 		"accept": func(ctx context.Context, tx *record.Tx, id mail.DutyID) error { return tx.Duty.Accept(ctx, id) },
 		"reopen": func(ctx context.Context, tx *record.Tx, id mail.DutyID) error { return tx.Duty.Reopen(ctx, id) },
 		"see":    func(ctx context.Context, tx *record.Tx, id mail.DutyID) error { return tx.Duty.Seen(ctx, id, 7) },
-		"unseen": func(ctx context.Context, tx *record.Tx, id mail.DutyID) error {
+		"unseen": func(ctx context.Context, tx *record.Tx, _ mail.DutyID) error {
 			late, err := tx.Duty.MarkUnseen(ctx, tx.Now.Add(time.Second), 10)
 			want(t, "unseen", len(late), 1)
 			return err

@@ -143,7 +143,7 @@ func testWatch(t *testing.T, b *Bundle) {
 	default:
 	}
 	stop()
-	b.Do(func(ctx context.Context, tx *record.Tx) error { tx.Signal(record.TopicQueue); return nil })
+	b.Do(func(_ context.Context, tx *record.Tx) error { tx.Signal(record.TopicQueue); return nil })
 	<-topic
 	b.Deliver(ann, "z")
 	<-any
@@ -152,7 +152,7 @@ func testWatch(t *testing.T, b *Bundle) {
 		t.Error("a signal after stop")
 	default:
 	}
-	_ = b.Update(t.Context(), func(ctx context.Context, tx *record.Tx) error {
+	_ = b.Update(t.Context(), func(_ context.Context, tx *record.Tx) error {
 		tx.Signal(record.TopicQueue)
 		return errors.New("undone")
 	})

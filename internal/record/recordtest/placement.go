@@ -19,13 +19,12 @@ func testLife(t *testing.T, b *Bundle) {
 	inbox, trash := b.Box(ann.Account, "INBOX"), b.Box(ann.Account, "Trash")
 	p := b.Deliver(ann, "life")
 	want(t, "first UID", p.UID, 1)
-	step := func(fn func(ctx context.Context, tx *record.Tx) (mailbox.Placement, error)) mailbox.Placement {
+	step := func(fn func(ctx context.Context, tx *record.Tx) (mailbox.Placement, error)) {
 		t.Helper()
 		b.Do(func(ctx context.Context, tx *record.Tx) (err error) {
 			p, err = fn(ctx, tx)
 			return err
 		})
-		return p
 	}
 	step(func(ctx context.Context, tx *record.Tx) (mailbox.Placement, error) {
 		return tx.Mailbox.SetFlags(ctx, p.ID, mail.ParseFlags(`\Seen`, "$Label1"), mail.ByPerson)
