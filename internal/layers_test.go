@@ -79,25 +79,24 @@ func TestEachPackageSaysWhatItIsInASentence(t *testing.T) {
 	t.Parallel()
 	for pkg, files := range packages(t) {
 		var docs []string
-		onlyTests := true
+		name := ""
 		for _, f := range files {
 			if strings.HasSuffix(f.path, "_test.go") {
 				continue
 			}
-			onlyTests = false
+			name = f.syntax.Name.Name
 			if f.syntax.Doc != nil {
 				docs = append(docs, f.syntax.Doc.Text())
 			}
 		}
-		if onlyTests {
-			continue
+		if name == "" {
+			continue // tests alone
 		}
 		if len(docs) != 1 {
 			t.Errorf("internal/%s has %d package comments, want 1", pkg, len(docs))
 			continue
 		}
 		first, _, _ := strings.Cut(docs[0], "\n\n")
-		name := files[0].syntax.Name.Name
 		if !strings.HasPrefix(first, "Package "+name+" ") || !strings.HasSuffix(strings.TrimSpace(first), ".") {
 			t.Errorf("internal/%s: the package comment begins %q; want one sentence that begins %q", pkg, first, "Package "+name)
 		}

@@ -25,7 +25,7 @@ func run() int {
 		Terminal: term.IsTerminal(in) && term.IsTerminal(out),
 		Version:  app.Version(),
 		Local: cli.Local{
-			Init: app.Init,
+			Init: app.Init, Check: app.Check,
 			Serve: func(ctx context.Context, configFile string, stdout, stderr io.Writer) error {
 				return app.Serve(ctx, app.Options{ConfigFile: configFile, Stdout: stdout, Stderr: stderr})
 			},

@@ -39,6 +39,9 @@ type Config struct {
 	Keys       *keys.Keyring
 	Forget     func(mail.TenantID) // drops an erased tenant's data key from memory
 	ProbeEvery time.Duration       // the probe period of a primary that asks for none
+	Mirror     Mirror
+	Continuity Continuity
+	Reconciler Reconciler
 	Clock      clock.Clock
 	Log        *slog.Logger
 }
@@ -46,10 +49,11 @@ type Config struct {
 // API serves the administrators' requests.
 type API struct {
 	Config
-	huma    huma.API
-	handler http.Handler
-	started time.Time
-	imports imports
+	huma            huma.API
+	handler         http.Handler
+	started         time.Time
+	imports         imports
+	reconciliations reconciliations
 	// background is work that outlives its request; it ends with life, the
 	// context of Serve, which waits for it.
 	background sync.WaitGroup
@@ -72,6 +76,12 @@ func New(cfg Config) *API {
 	a.personRoutes()
 	a.importRoutes()
 	a.groupRoutes()
+	a.continuityRoutes()
+	a.queueRoutes()
+	a.mirrorRoutes()
+	a.reconcileRoutes()
+	a.ledgerRoutes()
+	a.checkRoutes()
 	a.auditRoutes()
 	return a
 }

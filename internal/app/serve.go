@@ -17,14 +17,17 @@ import (
 	"relais/internal/adminapi"
 	"relais/internal/clock"
 	"relais/internal/config"
+	"relais/internal/continuity"
 	"relais/internal/crashpoint"
 	"relais/internal/directory"
 	"relais/internal/dkim"
 	"relais/internal/dns"
 	"relais/internal/intake"
+	"relais/internal/job"
 	"relais/internal/judge"
 	"relais/internal/mirror"
 	"relais/internal/outbound"
+	"relais/internal/reconcile"
 	"relais/internal/tlsfiles"
 )
 
@@ -93,8 +96,32 @@ func Serve(ctx context.Context, opt Options) error {
 	undo.add("close DNS", func(context.Context) error { return resolver.Close() })
 	own := ownDomains{rec.Store}
 	far := &primaries{hostname: cfg.Hostname, keyring: rec.keyring, log: log}
+	signer, err := reconcile.OpenSigner(ctx, rec.Store, rec.keyring)
+	if err != nil {
+		return fmt.Errorf("open the key of reports: %w", err)
+	}
+	reports := reconciler{store: rec.Store, node: cfg.Hostname, connect: far.connect, signer: signer}
+	alarms, err := alarm(cfg, resolver)
+	if err != nil {
+		return err
+	}
+	// Continuity commands the mirror, which asks continuity what it may do.
+	commanded := &mirrorForReturn{}
+	states := continuity.New(continuity.Config{
+		Store: rec.Store, Node: cfg.Hostname, Probers: far.probers(), Mirror: commanded, Reconciler: reconcilerForReturn{reports},
+		References: cfg.Continuity.References, ProbeEvery: time.Duration(cfg.Continuity.ProbeEvery),
+		ProbeTimeout: time.Duration(cfg.Continuity.ProbeTimeout), RoundTripEvery: time.Duration(cfg.Continuity.RoundTripEvery),
+		FailAfter: cfg.Continuity.FailAfter, Alarm: alarms, Log: log.With("component", "continuity"),
+	})
+	mirrors := mirror.New(mirror.Config{
+		Store: rec.Store, Gate: gate{states}, Alarm: gate{states}, Connector: far.connect, Breaker: breaker(cfg.Breaker),
+		Sessions: cfg.Mirror.Connections, Log: log.With("component", "mirror"),
+	})
+	commanded.Service = mirrors
+	relay := &mirror.Relay{Store: rec.Store, Gate: states, Dial: far.smtp, Service: mirrors}
+
 	in := intake.New(intake.Config{
-		Hostname: cfg.Hostname, Store: rec.Store, States: states{}, Primaries: asker{rec.Store, far},
+		Hostname: cfg.Hostname, Store: rec.Store, States: states, Primaries: asker{rec.Store, far},
 		Judge: judge.New(judge.Config{
 			Hostname: cfg.Hostname, Resolver: resolver, Domains: own, Exempt: []netip.Prefix{}, Log: log.With("component", "judge"),
 		}),
@@ -109,25 +136,24 @@ func Serve(ctx context.Context, opt Options) error {
 	if err != nil {
 		return err
 	}
-	mirrors := mirror.New(mirror.Config{
-		Store: rec.Store, Gate: states{}, Alarm: alarms{log}, Connector: far.connect, Breaker: breaker(cfg.Breaker),
-		Sessions: cfg.Mirror.Connections, Log: log.With("component", "mirror"),
-	})
-	relay := &mirror.Relay{Store: rec.Store, Gate: states{}, Dial: far.smtp, Service: mirrors}
 	outgoing := outbound.NewRunner(outboundConfig(cfg), rec.Store, resolver, in)
 
 	api := adminapi.New(adminapi.Config{
 		Version: Version(), Hostname: cfg.Hostname, Store: rec.Store, Keys: rec.keyring, Forget: rec.ring.Forget,
-		ProbeEvery: time.Duration(cfg.Continuity.ProbeEvery), Clock: clock.System{}, Log: log.With("component", "adminapi"),
+		ProbeEvery: time.Duration(cfg.Continuity.ProbeEvery), Mirror: mirrors, Continuity: continuityDoor{states}, Reconciler: reports,
+		Clock: clock.System{}, Log: log.With("component", "adminapi"),
 	})
 
 	// The parts end in reverse order: first the doors, so that nothing new comes
 	// in, then what works on it.
 	workers := newGroup(ctx)
 	undo.add("stop the workers", workers.stop)
+	workers.start("continuity", states.Run)
 	workers.start("mirror", mirrors.Run)
 	workers.start("relay", relay.Run)
 	workers.start("outbound", func(ctx context.Context) error { outgoing.Run(ctx); return nil })
+	jobs := job.NewRunner(job.RunnerConfig{Log: log.With("component", "job")}, rec.Store, states.JobHandlers())
+	workers.start("jobs", func(ctx context.Context) error { jobs.Run(ctx); return nil })
 	workers.start("housekeeping", func(ctx context.Context) error { return housekeeping(ctx, rec.Store) })
 
 	parts := newGroup(workers.ctx)

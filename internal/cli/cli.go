@@ -50,14 +50,24 @@ type root struct {
 	JSON    bool             `help:"Answer as JSON." name:"json"`
 	Version kong.VersionFlag `help:"Show the version and end."`
 
-	Init    initCmd    `cmd:"" help:"Make a node's data directory: keys, certificate, configuration."`
-	Serve   serveCmd   `cmd:"" help:"Run the node."`
-	Status  statusCmd  `cmd:"" help:"Show how the node and its domains are."`
-	Org     orgCmd     `cmd:"" help:"Organisations."`
-	Domain  domainCmd  `cmd:"" help:"Domains."`
-	Primary primaryCmd `cmd:"" help:"Primaries: the first mail systems."`
-	People  peopleCmd  `cmd:"" help:"People with mailboxes."`
-	Group   groupCmd   `cmd:"" help:"Groups: addresses of several people."`
+	Init      initCmd      `cmd:"" help:"Make a node's data directory: keys, certificate, configuration."`
+	Serve     serveCmd     `cmd:"" help:"Run the node."`
+	Demo      demoCmd      `cmd:"" help:"Show the main job on this machine: a mail server dies, Relais stands in and gives everything back."`
+	Status    statusCmd    `cmd:"" help:"Show how the node and its domains are."`
+	Org       orgCmd       `cmd:"" help:"Organisations."`
+	Domain    domainCmd    `cmd:"" help:"Domains."`
+	Primary   primaryCmd   `cmd:"" help:"Primaries: the first mail systems."`
+	People    peopleCmd    `cmd:"" help:"People with mailboxes."`
+	Group     groupCmd     `cmd:"" help:"Groups: addresses of several people."`
+	Failover  failoverCmd  `cmd:"" help:"Put Relais in charge of a domain's mail."`
+	Return    returnCmd    `cmd:"" help:"Give a domain back to its primary."`
+	Mirror    mirrorCmd    `cmd:"" help:"The mirror between standby and primary."`
+	Reconcile reconcileCmd `cmd:"" help:"Compare a domain's ledger with its primary."`
+	Verify    verifyCmd    `cmd:"" help:"Verify a signed report, without a node."`
+	Queue     queueCmd     `cmd:"" help:"Mail for elsewhere."`
+	Ledger    ledgerCmd    `cmd:"" help:"What happened to messages, and what is owed."`
+	Audit     auditCmd     `cmd:"" help:"What administrators did."`
+	Check     checkCmd     `cmd:"" help:"Verify the stored data, without a node."`
 }
 
 // session is one run of a command.

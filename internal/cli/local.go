@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"relais/internal/config"
+	"relais/internal/record"
 )
 
 // Local are the commands that work without a running node. The program fills
@@ -12,6 +13,9 @@ import (
 type Local struct {
 	Init  func(ctx context.Context, ch config.Choices) (*InitReport, error)
 	Serve func(ctx context.Context, configFile string, stdout, stderr io.Writer) error
+	Demo  func(ctx context.Context, d DemoChoices) error
+	// Check verifies the store below a data directory. fault.Conflict while a node runs there.
+	Check func(ctx context.Context, dir string, bodies bool, progress func(step string, done, total int64)) (*record.Report, error)
 }
 
 // InitReport is what init made.
