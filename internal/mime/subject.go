@@ -5,43 +5,30 @@ import "strings"
 // BaseSubject is the subject without the marks of replies and forwards (RFC
 // 5256 §2.1), decoded, for comparing and threading. Fold it to compare.
 func BaseSubject(value string) string {
-	s, _ := BaseSubjectReply(value)
-	return s
-}
-
-// BaseSubjectReply is BaseSubject, and whether marks were taken off.
-func BaseSubjectReply(value string) (base string, reply bool) {
 	s := squeeze(DecodeWords(value))
 	for {
-		t := strings.TrimRight(s, " ")
-		for hasFoldSuffix(t, "(fwd)") {
-			t = strings.TrimRight(t[:len(t)-5], " ")
-			reply = true
+		for s = strings.TrimRight(s, " "); hasFoldSuffix(s, "(fwd)"); {
+			s = strings.TrimRight(s[:len(s)-5], " ")
 		}
-		t, marked := cutLeaders(t)
-		reply = reply || marked
-		if len(t) > 5 && equalFold(t[:5], "[fwd:") && t[len(t)-1] == ']' {
-			s, reply = strings.TrimSpace(t[5:len(t)-1]), true
-			continue
+		s = cutLeaders(s)
+		if len(s) <= 5 || !equalFold(s[:5], "[fwd:") || s[len(s)-1] != ']' {
+			return s
 		}
-		return t, reply
+		s = strings.TrimSpace(s[5 : len(s)-1])
 	}
 }
 
 // cutLeaders takes off subj-leader and subj-blob as long as something is left.
-func cutLeaders(s string) (string, bool) {
-	marked := false
+func cutLeaders(s string) string {
 	for {
 		s = strings.TrimLeft(s, " ")
 		if rest, ok := cutReply(s); ok {
-			s, marked = rest, true
-			continue
-		}
-		if rest, ok := cutBlob(s); ok && rest != "" {
 			s = rest
-			continue
+		} else if rest, ok := cutBlob(s); ok && rest != "" {
+			s = rest
+		} else {
+			return s
 		}
-		return s, marked
 	}
 }
 
