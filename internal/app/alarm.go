@@ -15,7 +15,7 @@ import (
 
 // alarm says who is told, and how.
 func alarm(cfg *config.Config, resolver *dns.Resolver) (continuity.Alarm, error) {
-	a := continuity.Alarm{Hello: cfg.Hostname, Webhook: cfg.Alarm.Webhook}
+	a := continuity.Alarm{Hello: cfg.Hostname, Webhook: cfg.Alarm.Webhook, Secret: cfg.Alarm.WebhookSecret}
 	for _, s := range cfg.Alarm.To {
 		to, err := mail.ParseAddress(s)
 		if err != nil {

@@ -112,10 +112,11 @@ type Continuity struct {
 
 // Alarm says who is told, by ways that do not depend on any primary.
 type Alarm struct {
-	To        []string `toml:"to"`
-	From      string   `toml:"from"`
-	SmartHost string   `toml:"smart_host"`
-	Webhook   string   `toml:"webhook"`
+	To            []string `toml:"to"`
+	From          string   `toml:"from"`
+	SmartHost     string   `toml:"smart_host"`
+	Webhook       string   `toml:"webhook"`
+	WebhookSecret string   `toml:"webhook_secret"` // signs the webhook's body
 }
 
 // Log says what is logged to standard error, and how.

@@ -137,6 +137,7 @@ func (s *Service) follow(ctx context.Context, wg *sync.WaitGroup) error {
 	}
 	s.running.Lock()
 	defer s.running.Unlock()
+	moved := map[mail.DomainID]bool{}
 	for id, w := range s.watchers {
 		t, still := targets[id]
 		if still && samePrimary(w.target.Primary, t.Primary) {
@@ -146,9 +147,11 @@ func (s *Service) follow(ctx context.Context, wg *sync.WaitGroup) error {
 		}
 		w.stop()
 		delete(s.watchers, id)
+		moved[id] = still && !samePlace(w.target.Primary, t.Primary)
 	}
 	for id, t := range targets {
 		w := s.newWatcher(ctx, t)
+		w.fresh = moved[id]
 		s.watchers[id] = w
 		wg.Go(w.run)
 	}
@@ -183,6 +186,11 @@ func nudge(signal chan struct{}) {
 func samePrimary(a, b directory.Primary) bool {
 	a.RebuiltAt, b.RebuiltAt = time.Time{}, time.Time{}
 	return reflect.DeepEqual(a, b)
+}
+
+// samePlace tells whether it is the same server, as far as addresses tell.
+func samePlace(a, b directory.Primary) bool {
+	return a.SMTPAddr == b.SMTPAddr && a.IMAPAddr == b.IMAPAddr
 }
 
 // knownPeople is how many people of a domain its probes may name.

@@ -13,6 +13,7 @@ import (
 	"relais/internal/continuity"
 	"relais/internal/continuity/probe"
 	"relais/internal/directory"
+	"relais/internal/record"
 )
 
 // server is a primary in virtual time, where no real one can be.
@@ -184,6 +185,25 @@ func TestPrimaryThatNeverAnsweredIsNoOutage(t *testing.T) {
 			t.Errorf("%+v", st)
 		}
 		b.end()
+	})
+}
+
+func TestPrimaryMovedToAWrongAddressIsNoOutage(t *testing.T) {
+	t.Parallel()
+	virtual(t, directory.Auto, nil, func(t *testing.T, b *bundle, s *server) {
+		s.state.Store(refuses)
+		b.do(func(ctx context.Context, tx *record.Tx) error {
+			p, err := tx.Directory.Primary(ctx, b.domain.ID)
+			if err != nil {
+				return err
+			}
+			p.SMTPAddr = "mistyped.test:25"
+			return tx.Directory.SetPrimary(ctx, p)
+		})
+		time.Sleep(time.Minute)
+		if st := b.status(); st.State != continuity.Failing {
+			t.Errorf("%+v", st)
+		}
 	})
 }
 

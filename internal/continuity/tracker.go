@@ -86,12 +86,17 @@ func (t *tracker) health(now time.Time, steady int) Health {
 // maxRunning bounds the rounds of one kind that overlap.
 const maxRunning = 3
 
-// due is when the next round starts; the zero time: at once. In doubt, and while a round has no answer yet, it is sooner.
+// settled is how many verdicts' worth of failures end the doubt: the server is
+// away, and asking it twice as often tells nothing more.
+const settled = 3
+
+// due is when the next round starts; the zero time: at once. In doubt, and while
+// a round has no answer yet, it is sooner.
 func (t *tracker) due() time.Time {
 	if t.started.IsZero() {
 		return time.Time{}
 	}
-	if t.failures > 0 || t.running > 0 {
+	if t.failures < settled*t.After && (t.failures > 0 || t.running > 0) {
 		return t.started.Add(t.Period / 2)
 	}
 	return t.started.Add(t.Period)

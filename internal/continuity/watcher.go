@@ -21,6 +21,7 @@ type watcher struct {
 	results chan probe.Result
 
 	kinds    []probe.Kind // in the order of the list below
+	fresh    bool         // the primary is at another address now: nothing is known of it
 	trackers map[probe.Kind]*tracker
 	stored   map[probe.Kind]stored
 	recovers []time.Time // recent recoveries by themselves: flaps
@@ -153,8 +154,17 @@ func (w *watcher) wait() time.Duration {
 	return max(wait, time.Millisecond)
 }
 
-// recall reads what was known before a restart.
+// recall reads what was known before a restart, or drops it when it is of another server.
 func (w *watcher) recall() {
+	if w.fresh {
+		err := w.s.Store.UpdateContinuity(w.ctx, func(ctx context.Context, work *Work) error {
+			return work.ForgetProbes(ctx, w.aim().Domain.ID)
+		})
+		if err != nil && w.ctx.Err() == nil {
+			w.s.Log.Error("forget the probes of another server", "domain", w.aim().Domain.Name, "err", err)
+		}
+		return
+	}
 	err := w.s.Store.ViewContinuity(w.ctx, func(ctx context.Context, work *Work) error {
 		rows, err := work.Probes(ctx, w.aim().Domain.ID)
 		for _, row := range rows {
