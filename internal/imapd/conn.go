@@ -105,6 +105,7 @@ func (c *conn) serve(ctx context.Context) {
 // part says why the connection ends, if there is somebody to hear it.
 func (c *conn) part(err error) {
 	switch {
+	case c.leaving: // it was said
 	case c.server.isClosing():
 		c.bye("the server is closing down")
 	case errors.Is(err, os.ErrDeadlineExceeded):

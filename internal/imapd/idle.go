@@ -26,10 +26,13 @@ func (c *conn) idle(ctx context.Context, _ *request) (imap.Status, error) {
 		if c.box != nil {
 			err = c.sync(ctx, true)
 		}
-		if err == nil {
-			err = c.enc.Flush()
+		if err != nil {
+			c.bye(c.statusOf(err).Text)
+			c.leaving = true
 		}
-		if err != nil || c.leaving {
+		if c.enc.Flush() != nil || c.leaving {
+			// The reader can only be stopped for good.
+			c.leaving = true
 			c.stream.interrupt()
 			<-heard
 			return imap.Status{}, err
