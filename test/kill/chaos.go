@@ -90,7 +90,7 @@ func (c *Chaos) struck(how string) {
 	node.Kill()
 	c.Struck++
 	c.Deaths++
-	node.Must("check")
+	node.Must("check", "--store")
 	began := time.Now()
 	node.Serve()
 	c.stage.Say("kill %d, %s: check is clean, ready again after %.2f s", c.Struck, how, time.Since(began).Seconds())

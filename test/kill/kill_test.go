@@ -36,7 +36,7 @@ func TestKillsWhileCarryingAlone(t *testing.T) {
 	s.StandbyIs(time.Minute)
 	s.OutsideHas(c.Deaths, time.Minute)
 	s.Node.Stop()
-	s.Node.Must("check")
+	s.Node.Must("check", "--store")
 }
 
 // TestTwentyKillsLoseAndDoubleNothing tells the wiped story as one continuing run while Relais itself is killed twenty
@@ -99,7 +99,7 @@ func TestTwentyKillsLoseAndDoubleNothing(t *testing.T) {
 	s.StandbyIs(time.Minute)
 	s.OutsideHas(c.Deaths, time.Minute)
 	s.Node.Stop()
-	s.Node.Must("check")
+	s.Node.Must("check", "--store")
 	if c.Struck != 20 || c.AtPoints != 10 {
 		t.Errorf("%d kills, %d at crash points; want 20 and 10", c.Struck, c.AtPoints)
 	}

@@ -83,8 +83,9 @@ func Start(t testing.TB, cfg Config) *Server {
 // Run starts the server again after Stop or Kill, and returns when it greets.
 func (s *Server) Run() {
 	s.t.Helper()
-	// "postfix start-fg" would put a shell between; -d keeps the master in the foreground.
-	cmd := exec.Command(s.master, "-d", "-c", filepath.Join(s.Dir, "conf"))
+	// "postfix start-fg" would put a shell between; -d keeps the master in the foreground. It changes its user, so the
+	// kernel forgets to tell it of our death: -e ends it after three hours at the latest.
+	cmd := exec.Command(s.master, "-d", "-e", "10800", "-c", filepath.Join(s.Dir, "conf"))
 	var err error
 	if s.group, err = proc.Start(cmd); err != nil {
 		s.t.Fatal(err)
