@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -66,6 +67,9 @@ var _ db.Engine = (*Engine)(nil)
 // Open opens or creates the file, migrates it and starts the writer.
 func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	cfg.ensureDefaults()
+	if err := makePrivate(cfg.Path); err != nil {
+		return nil, err
+	}
 	pool, err := sql.Open("sqlite", dsn(cfg.Path))
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", cfg.Path, err)
@@ -91,6 +95,16 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	}
 	go e.write(&writer{session: s, cfg: cfg})
 	return e, nil
+}
+
+// makePrivate makes the file for its owner alone, whatever the umask. SQLite
+// takes an empty file for a new database, and gives the log beside it the same mode.
+func makePrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	return f.Close()
 }
 
 // dsn sets what every connection needs. The writer checkpoints in its idle time

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -42,6 +43,27 @@ func count(t *testing.T, e *Engine) (n int) {
 		t.Fatal(err)
 	}
 	return n
+}
+
+func TestFilesAreTheirOwnersAlone(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "relais.db")
+	e, err := Open(t.Context(), Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{path, path + "-wal", path + "-shm"} {
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mode := info.Mode().Perm(); mode != 0o600 {
+			t.Errorf("%s has mode %o", filepath.Base(file), mode)
+		}
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // hold occupies the writer until release is called, so that what is queued meanwhile makes one group.
