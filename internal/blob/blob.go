@@ -131,12 +131,12 @@ type Moved struct {
 
 // Summary counts what Check saw.
 type Summary struct {
-	Packs    int
-	Records  int64 // whole records, the erased ones among them
-	Erased   int64 // records whose tenant's key was destroyed
-	Bytes    int64 // of all whole records, as stored
-	Damages  int64 // stretches reported as damaged
-	Unusable int64 // bytes in them
+	Packs    int   `json:"packs"`
+	Records  int64 `json:"records"`  // whole records, the erased ones among them
+	Erased   int64 `json:"erased"`   // records whose tenant's key was destroyed
+	Bytes    int64 `json:"bytes"`    // of all whole records, as stored
+	Damages  int64 `json:"damages"`  // stretches reported as damaged
+	Unusable int64 `json:"unusable"` // bytes in them
 }
 
 // Compaction counts what Compact did.

@@ -41,12 +41,12 @@ func (s *Store) Check(ctx context.Context, o CheckOptions) (*Report, error) {
 	if o.Progress == nil {
 		o.Progress = func(string, int64, int64) {}
 	}
-	r := &Report{}
-	var err error
-	r.Violations, err = s.CheckRows(ctx, func(step string, done, total int) { o.Progress(step, int64(done), int64(total)) })
+	r := &Report{Violations: []Violation{}}
+	found, err := s.CheckRows(ctx, func(step string, done, total int) { o.Progress(step, int64(done), int64(total)) })
 	if err != nil {
 		return nil, err
 	}
+	r.Violations = append(r.Violations, found...)
 	err = s.View(ctx, func(ctx context.Context, tx *Tx) error {
 		return tx.DB.QueryRow(ctx, `SELECT (SELECT count(*) FROM accounts), (SELECT count(*) FROM placements WHERE deleted_modseq = 0),
  (SELECT count(*) FROM changes), (SELECT count(*) FROM blobs)`).Scan(&r.Accounts, &r.Messages, &r.Changes, &r.Bodies)
