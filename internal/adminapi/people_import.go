@@ -13,6 +13,7 @@ import (
 
 	"relais/internal/directory"
 	"relais/internal/fault"
+	"relais/internal/intake"
 	"relais/internal/record"
 )
 
@@ -194,6 +195,15 @@ func (a *API) runImport(ctx context.Context, p *importPlan, done *atomic.Int64) 
 				created++
 			} else {
 				updated++
+			}
+		}
+		domains, err := tx.Directory.Domains(ctx, t.ID)
+		if err != nil {
+			return err
+		}
+		for _, d := range domains {
+			if err := intake.Adopt(ctx, tx, d.ID); err != nil {
+				return err
 			}
 		}
 		tx.Signal(record.TopicDirectory)

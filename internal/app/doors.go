@@ -26,6 +26,7 @@ const doorsWithin = 4 * time.Second
 type door struct {
 	serve    func(net.Listener) error
 	shutdown func(context.Context) error
+	stats    func() smtpd.Stats // of an SMTP door
 }
 
 // run serves l until the context ends, and ends what is under way. It does
@@ -71,7 +72,7 @@ func newDoors(cfg *config.Config, tlsConfig *tls.Config, store *record.Store, in
 		if err != nil {
 			return nil, err
 		}
-		return &door{s.Serve, s.Shutdown}, nil
+		return &door{s.Serve, s.Shutdown, s.Stats}, nil
 	}
 	masters := directory.NewMasters(auth)
 	imap := func(implicit bool) (*door, error) {
@@ -83,7 +84,7 @@ func newDoors(cfg *config.Config, tlsConfig *tls.Config, store *record.Store, in
 		if err != nil {
 			return nil, err
 		}
-		return &door{s.Serve, s.Shutdown}, nil
+		return &door{serve: s.Serve, shutdown: s.Shutdown}, nil
 	}
 	var d doors
 	var err error
@@ -107,4 +108,15 @@ func newDoors(cfg *config.Config, tlsConfig *tls.Config, store *record.Store, in
 	}
 	d.imaps, err = imap(true)
 	return &d, err
+}
+
+// stats are the counts of the SMTP doors by listener.
+func (d *doors) stats() map[string]func() smtpd.Stats {
+	out := map[string]func() smtpd.Stats{}
+	for name, one := range map[string]*door{"mx": d.mx, "submission": d.submission, "submissions": d.submissions} {
+		if one != nil {
+			out[name] = one.stats
+		}
+	}
+	return out
 }

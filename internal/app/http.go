@@ -46,5 +46,5 @@ func httpPart(l net.Listener, h http.Handler, log *slog.Logger) func(context.Con
 		}
 		return nil
 	}
-	return (&door{serve, srv.Shutdown}).run(l)
+	return (&door{serve: serve, shutdown: srv.Shutdown}).run(l)
 }

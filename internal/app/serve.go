@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
 	"runtime/debug"
@@ -128,6 +129,7 @@ func Serve(ctx context.Context, opt Options) error {
 		Signer:      dkim.NewSigner(own, rec.keyring, clock.System{}),
 		GiveUpAfter: time.Duration(cfg.Outbound.GiveUpAfter), Log: log.With("component", "intake"),
 	})
+	relay.Returner = in
 	auth, err := directory.NewAuthenticator(rec.Engine(), clock.System{}, log.With("component", "sign-in"))
 	if err != nil {
 		return fmt.Errorf("set up sign-in: %w", err)
@@ -144,6 +146,8 @@ func Serve(ctx context.Context, opt Options) error {
 		Clock: clock.System{}, Log: log.With("component", "adminapi"),
 	})
 
+	registry.MustRegister(&gauges{store: rec.Store, states: states, mirrors: mirrors, smtp: doors.stats(), log: log.With("component", "metrics")})
+
 	// The parts end in reverse order: first the doors, so that nothing new comes
 	// in, then what works on it.
 	workers := newGroup(ctx)
@@ -152,7 +156,9 @@ func Serve(ctx context.Context, opt Options) error {
 	workers.start("mirror", mirrors.Run)
 	workers.start("relay", relay.Run)
 	workers.start("outbound", func(ctx context.Context) error { outgoing.Run(ctx); return nil })
-	jobs := job.NewRunner(job.RunnerConfig{Log: log.With("component", "job")}, rec.Store, states.JobHandlers())
+	handlers := states.JobHandlers()
+	maps.Copy(handlers, in.JobHandlers())
+	jobs := job.NewRunner(job.RunnerConfig{Log: log.With("component", "job")}, rec.Store, handlers)
 	workers.start("jobs", func(ctx context.Context) error { jobs.Run(ctx); return nil })
 	workers.start("housekeeping", func(ctx context.Context) error { return housekeeping(ctx, rec.Store) })
 

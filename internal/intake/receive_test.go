@@ -12,6 +12,7 @@ import (
 	"relais/internal/duty"
 	"relais/internal/fault"
 	"relais/internal/intake/trace"
+	"relais/internal/job"
 	"relais/internal/mail"
 	"relais/internal/record"
 	"relais/internal/smtp"
@@ -151,6 +152,55 @@ func TestMailThatOnlyThePrimaryKnowsIsKeptAndOwed(t *testing.T) {
 		_, err = tx.Mailbox.Email(ctx, orphans[0].Email)
 		return err
 	})
+	// It goes to the person as soon as the directory knows the address.
+	err := c.Store.Update(t.Context(), func(ctx context.Context, tx *record.Tx) error {
+		if err := tx.Directory.SetAliases(ctx, c.people["carl"].ID, []mail.Address{address("list@exemple.test")}); err != nil {
+			return err
+		}
+		if err := Adopt(ctx, tx, c.domain.ID); err != nil {
+			return err
+		}
+		return Adopt(ctx, tx, c.domain.ID) // again is harmless
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.wantCount(t, "carl", mail.Inbox, 1)
+	c.view(t, func(ctx context.Context, tx *record.Tx) error {
+		duties, err := tx.Duty.OfAccount(ctx, c.people["carl"].Account)
+		if err == nil && (len(duties) != 1 || duties[0].Placement == 0) {
+			t.Errorf("duties %+v", duties)
+		}
+		return err
+	})
+}
+
+func TestSenderHearsThatThePrimaryRefused(t *testing.T) {
+	t.Parallel()
+	c := open(t)
+	c.receive(t, envelope("ann@exemple.test"), hello, "list@exemple.test")
+	var filed []job.Job
+	err := c.Store.Update(t.Context(), func(ctx context.Context, tx *record.Tx) error {
+		orphans, err := tx.Duty.Orphans(ctx, c.domain.ID)
+		if err != nil {
+			return err
+		}
+		if err := c.ReturnRefused(ctx, tx, orphans[0]); err != nil {
+			return err
+		}
+		filed, err = tx.Jobs.Claim(ctx, 10, time.Minute)
+		return err
+	})
+	if err != nil || len(filed) != 1 {
+		t.Fatalf("jobs %+v, %v", filed, err)
+	}
+	if err := c.JobHandlers()[filed[0].Kind](t.Context(), filed[0]); err != nil {
+		t.Fatal(err)
+	}
+	got := c.holds(t, "ann", mail.Inbox)
+	if len(got) != 1 || !strings.Contains(got[0], "list@exemple.test") || !strings.Contains(got[0], "report-type=delivery-status") {
+		t.Errorf("ann has %q", got)
+	}
 }
 
 func wantReply(t *testing.T, err error, code int, enhanced string) {
