@@ -69,6 +69,7 @@ func TestTwentyKillsLoseAndDoubleNothing(t *testing.T) {
 	stopIfFailed(t)
 	s.Postfix.Drained(time.Minute)
 	s.Node.AwaitInStep(story.Domain, 5*time.Minute)
+	s.StandbyIs(2 * time.Minute)
 	s.Say("five kills in the daily traffic")
 
 	failed := time.Now()

@@ -24,6 +24,7 @@ func OpenAlone(t testing.TB, o Options) *Stage {
 	t.Helper()
 	s := newStage(t, o)
 	s.Node = Carry(t, s.Company, s.nodeConfig())
+	t.Cleanup(s.Silence) // before the node goes
 	s.check(traffic.Load(s.Book, s.Node.IMAP(), s.Writer("history").History(o.Size.History, time.Now())))
 	s.Say("relais carries %d messages of history for %d people", s.Book.Messages(), len(s.Company.Staff))
 	return s

@@ -92,6 +92,7 @@ func Open(t testing.TB, o Options) *Stage {
 	s.check(traffic.Load(s.Book, s.Dovecot.Addr, s.Writer("history").History(o.Size.History, time.Now())))
 	s.Say("they hold %d messages of history", s.Book.Messages())
 	s.Node = relais.New(t, s.nodeConfig())
+	t.Cleanup(s.Silence) // before the node goes
 	return s
 }
 
@@ -100,7 +101,6 @@ func newStage(t testing.TB, o Options) *Stage {
 		Options: o, T: t, started: time.Now(), Company: traffic.NewCompany(Domain, o.Size.People), Book: traffic.NewBook(),
 		Patience: time.Minute, Age: 5 * time.Second,
 	}
-	t.Cleanup(s.Silence)
 	s.Outside = sink.Start(t)
 	return s
 }
@@ -353,36 +353,44 @@ func (s *Stage) check(err error) {
 // PrimaryIs waits until a walk of every account on the primary finds what the book says.
 func (s *Stage) PrimaryIs(limit time.Duration) {
 	s.T.Helper()
-	s.agree("the primary", limit, func(p traffic.Person) walker.Account {
-		return Walk(s.T, s.Dovecot.Addr, p.Email+"*"+dovecot.MasterUser, dovecot.MasterPassword)
+	s.agree("the primary", limit, func(p traffic.Person) (walker.Account, error) {
+		return walker.Walk(s.Dovecot.Addr, p.Email+"*"+dovecot.MasterUser, dovecot.MasterPassword)
 	})
 }
 
 // StandbyIs waits until a walk of every account on the standby finds what the book says.
 func (s *Stage) StandbyIs(limit time.Duration) {
 	s.T.Helper()
-	s.agree("the standby", limit, func(p traffic.Person) walker.Account {
-		return Walk(s.T, s.Node.IMAP(), p.Email, p.Password)
+	s.agree("the standby", limit, func(p traffic.Person) (walker.Account, error) {
+		return walker.Walk(s.Node.IMAP(), p.Email, p.Password)
 	})
 }
 
-// agree walks until nothing differs, since mail that was accepted is on its way and a probe may lie in a mailbox at
-// the moment of the walk. What still differs at the limit is what differs.
-func (s *Stage) agree(where string, limit time.Duration, walk func(traffic.Person) walker.Account) {
+// agree walks each account until nothing differs, since mail that was accepted is on its way, more arrives meanwhile,
+// and a probe may lie in a mailbox at the moment of the walk. What still differs at the limit is what differs.
+func (s *Stage) agree(where string, limit time.Duration, walk func(traffic.Person) (walker.Account, error)) {
 	s.T.Helper()
-	var diff walker.Diff
+	var all walker.Diff
 	messages := 0
-	same := proc.Poll(limit, func() bool {
-		diff, messages = walker.Diff{}, 0
-		for _, p := range s.Company.Staff {
-			got := walk(p)
-			messages += len(got.Items)
-			diff.Add(walker.Compare(s.Book.Account(p.Email), got))
-		}
-		return diff.Empty()
-	})
-	if !same {
-		s.T.Fatalf("after %s %s differs from the book:\n%s", limit, where, diff)
+	deadline := time.Now().Add(limit)
+	for _, p := range s.Company.Staff {
+		var diff walker.Diff
+		var got walker.Account
+		var err error
+		proc.Poll(max(time.Until(deadline), 0), func() bool {
+			// A message that goes away in the middle of a walk spoils it.
+			if got, err = walk(p); err != nil {
+				return false
+			}
+			diff = walker.Compare(s.Book.Account(p.Email), got)
+			return diff.Empty()
+		})
+		s.check(err)
+		messages += len(got.Items)
+		all.Add(diff)
+	}
+	if !all.Empty() {
+		s.T.Fatalf("after %s %s differs from the book:\n%s", limit, where, all)
 	}
 	s.Say("a walk of %s finds the %d messages of the book, none more, each with its flags, folder and date", where, messages)
 }
