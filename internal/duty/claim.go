@@ -94,6 +94,17 @@ func (tx *Tx) Doubt(ctx context.Context, id mail.DutyID, words string) error {
 	return err
 }
 
+// Abandon ends, without an answer, every claim of a relay that is still held: of
+// a process that was killed nobody else knows.
+func (tx *Tx) Abandon(ctx context.Context) (int64, error) {
+	res, err := tx.Exec(ctx, `UPDATE duties SET claimed_until = $1, next_at = $1, reply = 'the relay was killed'
+ WHERE state IN ('owed', 'claimed') AND state = 'claimed' AND claimed_by = 'relay' AND claimed_until > $1`, mail.Micros(tx.Now))
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
 // NextDue is when the first duty of the domain becomes due, or lapses; the zero time when none waits.
 func (tx *Tx) NextDue(ctx context.Context, domain mail.DomainID) (time.Time, error) {
 	var owed, claimed int64

@@ -2,7 +2,7 @@
 //
 //	owed ⇄ claimed → handed → seen
 //	          │         └──→ unseen → seen
-//	          └→ refused → accepted
+//	          └→ refused → accepted (from owed and unseen too, when the message was deleted here)
 //
 // A relay's 250 is not yet the mailbox: only the mirror seeing the message there
 // closes the row. It may see it in any open state, since an answer can be lost.
@@ -30,7 +30,7 @@ const (
 	Seen     State = "seen"     // the mirror saw it in the mailbox: closed
 	Refused  State = "refused"  // the primary said no, with its words
 	Unseen   State = "unseen"   // handed over, not seen within the time: listed
-	Accepted State = "accepted" // a person accepted the refusal: closed
+	Accepted State = "accepted" // a person accepted the refusal, or deleted the message here: closed
 )
 
 // By says which way of handing over has the claim.

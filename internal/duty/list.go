@@ -26,6 +26,38 @@ func (tx *Tx) OfPlacement(ctx context.Context, id mail.PlacementID) ([]Duty, err
  OR id IN (SELECT duty_id FROM duty_members WHERE placement_id = $1))`, []any{id}, nil)
 }
 
+// OfPlacements lists the duties that some placements stand for, by placement.
+func (tx *Tx) OfPlacements(ctx context.Context, ids []mail.PlacementID) (map[mail.PlacementID][]Duty, error) {
+	duties := map[mail.PlacementID][]Duty{}
+	for args := range db.Lists(ids) {
+		own, err := db.Collect(scan)(tx.Query(ctx, `SELECT `+columns+` FROM duties WHERE placement_id <> 0
+ AND placement_id IN (`+db.ListMarks+`) ORDER BY id`, args...))
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range own {
+			duties[d.Placement] = append(duties[d.Placement], d)
+		}
+		type membership struct {
+			duty      mail.DutyID
+			placement mail.PlacementID
+		}
+		shared, err := db.Collect(func(s db.Scanner) (m membership, err error) { return m, s.Scan(&m.duty, &m.placement) })(
+			tx.Query(ctx, `SELECT duty_id, placement_id FROM duty_members WHERE placement_id <> 0 AND placement_id IN (`+db.ListMarks+`) ORDER BY duty_id`, args...))
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range shared {
+			d, err := tx.Duty(ctx, m.duty)
+			if err != nil {
+				return nil, err
+			}
+			duties[m.placement] = append(duties[m.placement], d)
+		}
+	}
+	return duties, nil
+}
+
 // OfIntake lists the duties of one arrival.
 func (tx *Tx) OfIntake(ctx context.Context, intake string) ([]Duty, error) {
 	return tx.list(ctx, `SELECT `+columns+` FROM duties WHERE intake_id = $1`, []any{intake}, nil)

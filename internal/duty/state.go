@@ -78,6 +78,12 @@ func (tx *Tx) Accept(ctx context.Context, id mail.DutyID) error {
 	return tx.pass(ctx, id, Accepted, "", time.Time{}, Refused)
 }
 
+// Withdraw closes a duty that nobody has taken: what it was owed for was deleted
+// here, so the primary need not get it. owed, refused or unseen → accepted.
+func (tx *Tx) Withdraw(ctx context.Context, id mail.DutyID, words string) error {
+	return tx.pass(ctx, id, Accepted, words, time.Time{}, Owed, Refused, Unseen)
+}
+
 // Reopen owes a message again: refused, unseen or handed → owed, due now.
 func (tx *Tx) Reopen(ctx context.Context, id mail.DutyID) error {
 	return tx.pass(ctx, id, Owed, "", tx.Now, Refused, Unseen, Handed)

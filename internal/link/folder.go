@@ -18,6 +18,9 @@ type Folder struct {
 	Role     mail.Role
 	ObjectID string // MAILBOXID (RFC 8474)
 	NoSelect bool
+	ReadOnly bool // nothing can be written there: pull only
+	// Subscribed is what both sides last agreed on.
+	Subscribed bool
 	Token
 	Permanent mail.Flags // PERMANENTFLAGS
 	AnyWord   bool       // new keywords are taken (\*)
@@ -31,13 +34,15 @@ type Token struct {
 	Messages      uint32
 }
 
-const folderColumns = `id, account_id, name, mailbox_id, base_name, role, object_id, no_select, uidvalidity, uidnext,
+const folderColumns = `id, account_id, name, mailbox_id, base_name, role, object_id, no_select,
+ read_only, subscribed, uidvalidity, uidnext,
  highest_modseq, messages, permanent_system, permanent_keywords, any_keyword`
 
 func scanFolder(s db.Scanner) (Folder, error) {
 	var f Folder
 	var keywords string
-	err := s.Scan(&f.Key, &f.Account, &f.Name, &f.Mailbox, &f.BaseName, &f.Role, &f.ObjectID, &f.NoSelect, &f.UIDValidity, &f.UIDNext,
+	err := s.Scan(&f.Key, &f.Account, &f.Name, &f.Mailbox, &f.BaseName, &f.Role, &f.ObjectID, &f.NoSelect,
+		&f.ReadOnly, &f.Subscribed, &f.UIDValidity, &f.UIDNext,
 		&f.HighestModseq, &f.Messages, &f.Permanent.System, &keywords, &f.AnyWord)
 	f.Permanent.Keywords = mail.DecodeKeywords(keywords)
 	return f, err
@@ -60,8 +65,9 @@ func (tx *Tx) OpenFolder(ctx context.Context, f Folder) (Folder, error) {
 
 func (tx *Tx) insertFolder(ctx context.Context, f Folder) error {
 	_, err := tx.Exec(ctx, `INSERT INTO folders (`+folderColumns+`, valid_from)
- VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
-		f.Key, f.Account, f.Name, f.Mailbox, f.BaseName, string(f.Role), f.ObjectID, db.Bool(f.NoSelect), f.UIDValidity, f.UIDNext,
+ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
+		f.Key, f.Account, f.Name, f.Mailbox, f.BaseName, string(f.Role), f.ObjectID, db.Bool(f.NoSelect),
+		db.Bool(f.ReadOnly), db.Bool(f.Subscribed), f.UIDValidity, f.UIDNext,
 		int64(f.HighestModseq), f.Messages, f.Permanent.System, f.Permanent.EncodeKeywords(), db.Bool(f.AnyWord), mail.Micros(tx.Now))
 	return err
 }
@@ -95,8 +101,15 @@ func (tx *Tx) SaveToken(ctx context.Context, f Folder, then Token) error {
 		return tx.ChangeFolder(ctx, f)
 	}
 	_, err := tx.Exec(ctx, `UPDATE folders SET uidnext = $1, highest_modseq = $2, messages = $3, permanent_system = $4,
- permanent_keywords = $5, any_keyword = $6 WHERE id = $7 AND valid_to = 0`,
-		then.UIDNext, int64(then.HighestModseq), then.Messages, f.Permanent.System, f.Permanent.EncodeKeywords(), db.Bool(f.AnyWord), f.Key)
+ permanent_keywords = $5, any_keyword = $6, read_only = $7 WHERE id = $8 AND valid_to = 0`,
+		then.UIDNext, int64(then.HighestModseq), then.Messages, f.Permanent.System, f.Permanent.EncodeKeywords(), db.Bool(f.AnyWord),
+		db.Bool(f.ReadOnly), f.Key)
+	return err
+}
+
+// SetSubscribed notes what both sides agree on about a folder's subscription.
+func (tx *Tx) SetSubscribed(ctx context.Context, key int64, on bool) error {
+	_, err := tx.Exec(ctx, `UPDATE folders SET subscribed = $1 WHERE id = $2 AND valid_to = 0`, db.Bool(on), key)
 	return err
 }
 

@@ -32,14 +32,10 @@ type Freeze struct {
 	Decision  Decision
 	DecidedAt time.Time
 	DecidedBy string
-	SpentAt   time.Time // an Accept or Refuse was carried out
 }
 
 // Open tells whether it still stops the mirror.
 func (f Freeze) Open() bool { return f.ID != 0 && f.DecidedAt.IsZero() }
-
-// Spent tells whether its decision was carried out.
-func (f Freeze) Spent() bool { return !f.SpentAt.IsZero() }
 
 // NewFreeze describes a freeze to file.
 type NewFreeze struct {
@@ -49,12 +45,12 @@ type NewFreeze struct {
 	Evidence map[string]any
 }
 
-const freezeColumns = `id, tenant_id, account_id, at, reason, evidence, decision, decided_at, decided_by, spent_at`
+const freezeColumns = `id, tenant_id, account_id, at, reason, evidence, decision, decided_at, decided_by`
 
 func scanFreeze(s db.Scanner) (f Freeze, err error) {
-	var at, decided, spent int64
-	err = s.Scan(&f.ID, &f.Tenant, &f.Account, &at, &f.Reason, &f.Evidence, &f.Decision, &decided, &f.DecidedBy, &spent)
-	f.At, f.DecidedAt, f.SpentAt = mail.FromMicros(at), mail.FromMicros(decided), mail.FromMicros(spent)
+	var at, decided int64
+	err = s.Scan(&f.ID, &f.Tenant, &f.Account, &at, &f.Reason, &f.Evidence, &f.Decision, &decided, &f.DecidedBy)
+	f.At, f.DecidedAt = mail.FromMicros(at), mail.FromMicros(decided)
 	return f, err
 }
 
@@ -98,10 +94,4 @@ func (tx *Tx) Decide(ctx context.Context, id int64, d Decision, by string) error
 		return err
 	}
 	return fault.New(fault.Conflict, "freeze %d is not open", id)
-}
-
-// Spend notes that the decision about a freeze was carried out.
-func (tx *Tx) Spend(ctx context.Context, id int64) error {
-	_, err := tx.Exec(ctx, `UPDATE freezes SET spent_at = $1 WHERE id = $2`, mail.Micros(tx.Now), id)
-	return err
 }

@@ -16,11 +16,14 @@ type IntentKind string
 // The kinds of intents: acts that can't be repeated without a look at their outcome.
 const (
 	AppendIntent   IntentKind = "append"
-	TakeBackIntent IntentKind = "take-back" // remove our append, its late copy has come
+	MoveIntent     IntentKind = "move"      // copy it, see the copy, remove the original: the server has no MOVE
+	TakeBackIntent IntentKind = "take-back" // remove a copy of which another has taken the place
+	ExpungeIntent  IntentKind = "expunge"   // marked \Deleted, and to be expunged when the server can
 )
 
 // Intent is an act at the primary that is committed before it is tried. For an
-// append UIDValidity and UIDNext are those seen before; for a take-back they name the message to remove.
+// append and a move Folder is the target, UIDValidity and UIDNext are those seen
+// there before; for the others Folder, UIDValidity and UIDNext name the message to remove.
 type Intent struct {
 	ID          IntentID
 	Account     mail.AccountID
@@ -44,10 +47,10 @@ func (tx *Tx) FinishIntent(ctx context.Context, id IntentID, outcome string) err
 	return err
 }
 
-// OpenIntents lists the intents of a kind whose outcome is not known.
-func (tx *Tx) OpenIntents(ctx context.Context, account mail.AccountID, kind IntentKind) ([]Intent, error) {
+// OpenIntents lists the intents of an account whose outcome is not known.
+func (tx *Tx) OpenIntents(ctx context.Context, account mail.AccountID) ([]Intent, error) {
 	return db.Collect(func(s db.Scanner) (i Intent, err error) {
 		return i, s.Scan(&i.ID, &i.Account, &i.Kind, &i.Placement, &i.Folder, &i.UIDValidity, &i.UIDNext)
 	})(tx.Query(ctx, `SELECT id, account_id, kind, placement_id, folder_id, uidvalidity, uidnext FROM intents
- WHERE account_id = $1 AND kind = $2 AND done_at = 0 ORDER BY id`, account, string(kind)))
+ WHERE account_id = $1 AND done_at = 0 ORDER BY id`, account))
 }

@@ -79,13 +79,12 @@ func (tx *Tx) Close(ctx context.Context, id mail.LinkID) error {
 	return err
 }
 
-// Rebase closes the link with l's ID and opens l in its place.
-func (tx *Tx) Rebase(ctx context.Context, l Link) error {
+// Rebase closes the link with l's ID and opens l in its place, under a new ID.
+func (tx *Tx) Rebase(ctx context.Context, l Link) (Link, error) {
 	if err := tx.Close(ctx, l.ID); err != nil {
-		return err
+		return l, err
 	}
-	_, err := tx.Open(ctx, l)
-	return err
+	return tx.Open(ctx, l)
 }
 
 // ByPlacement finds the current link of a placement.
@@ -97,6 +96,22 @@ func (tx *Tx) ByPlacement(ctx context.Context, id mail.PlacementID) (Link, bool,
 func (tx *Tx) ByRemote(ctx context.Context, folder int64, uidvalidity, uid uint32) (Link, bool, error) {
 	return tx.one(ctx, `SELECT `+linkColumns+` FROM links WHERE folder_id = $1 AND uidvalidity = $2 AND uid = $3 AND valid_to = 0`,
 		folder, uidvalidity, uid)
+}
+
+// OfPlacements finds the current links of some placements.
+func (tx *Tx) OfPlacements(ctx context.Context, ids []mail.PlacementID) (map[mail.PlacementID]Link, error) {
+	links := make(map[mail.PlacementID]Link, len(ids))
+	for args := range db.Lists(ids) {
+		rows, err := db.Collect(scanLink)(tx.Query(ctx, `SELECT `+linkColumns+` FROM links WHERE valid_to = 0
+ AND placement_id IN (`+db.ListMarks+`)`, args...))
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range rows {
+			links[l.Placement] = l
+		}
+	}
+	return links, nil
 }
 
 func (tx *Tx) one(ctx context.Context, query string, args ...any) (Link, bool, error) {
@@ -121,22 +136,45 @@ func (tx *Tx) UIDs(ctx context.Context, folder int64) ([]uint32, error) {
 // Unlinked lists the live placements of an account that have no counterpart.
 func (tx *Tx) Unlinked(ctx context.Context, account mail.AccountID) ([]mail.PlacementID, error) {
 	return db.Collect(scanPlacementID)(tx.Query(ctx, `SELECT p.id FROM placements p JOIN mailboxes m ON m.id = p.mailbox_id
- WHERE m.account_id = $1 AND p.deleted_modseq = 0
+ WHERE m.account_id = $1 AND m.deleted_modseq = 0 AND p.deleted_modseq = 0
  AND NOT EXISTS (SELECT 1 FROM links l WHERE l.placement_id = p.id AND l.valid_to = 0) ORDER BY p.id`, account))
 }
 
-// UnlinkedLike lists the live placements of an account without a counterpart
-// whose bytes have that hash, then those whose Message-ID and content fingerprint are equal.
-func (tx *Tx) UnlinkedLike(ctx context.Context, account mail.AccountID, tenant mail.TenantID, hash mail.Hash, messageID string, print [32]byte) ([]mail.PlacementID, error) {
-	const unlinked = `SELECT p.id FROM emails e JOIN placements p ON p.email_id = e.id
- WHERE p.account_id = $1 AND p.deleted_modseq = 0
- AND NOT EXISTS (SELECT 1 FROM links l WHERE l.placement_id = p.id AND l.valid_to = 0) `
-	same, err := db.Collect(scanPlacementID)(tx.Query(ctx, unlinked+`AND e.tenant_id = $2 AND e.hash = $3 ORDER BY p.id`, account, tenant, hash[:]))
-	if err != nil || len(same) > 0 {
-		return same, err
+// Loose is a live placement without a counterpart, and by what it is recognised.
+type Loose struct {
+	Placement mail.PlacementID
+	Mailbox   mail.MailboxID
+	Hash      mail.Hash
+	Print     [32]byte
+}
+
+const looseColumns = `SELECT p.id, p.mailbox_id, e.hash, e.content_print FROM placements p JOIN mailboxes m ON m.id = p.mailbox_id
+ JOIN emails e ON e.id = p.email_id WHERE p.deleted_modseq = 0
+ AND NOT EXISTS (SELECT 1 FROM links l WHERE l.placement_id = p.id AND l.valid_to = 0)`
+
+func scanLoose(s db.Scanner) (l Loose, err error) {
+	var hash, print []byte
+	err = s.Scan(&l.Placement, &l.Mailbox, &hash, &print)
+	copy(l.Hash[:], hash)
+	copy(l.Print[:], print)
+	return l, err
+}
+
+// Loose lists the live placements of an account that have no counterpart.
+func (tx *Tx) Loose(ctx context.Context, account mail.AccountID) ([]Loose, error) {
+	return db.Collect(scanLoose)(tx.Query(ctx, looseColumns+` AND m.account_id = $1 AND m.deleted_modseq = 0 ORDER BY p.id`, account))
+}
+
+// LooseOf tells of some placements those that are live and have no counterpart.
+func (tx *Tx) LooseOf(ctx context.Context, ids []mail.PlacementID) (loose []Loose, err error) {
+	for args := range db.Lists(ids) {
+		some, err := db.Collect(scanLoose)(tx.Query(ctx, looseColumns+` AND p.id IN (`+db.ListMarks+`)`, args...))
+		if err != nil {
+			return nil, err
+		}
+		loose = append(loose, some...)
 	}
-	return db.Collect(scanPlacementID)(tx.Query(ctx, unlinked+`AND e.tenant_id = $2 AND e.message_id = $3 AND e.content_print = $4 ORDER BY p.id`,
-		account, tenant, db.Text(messageID), print[:]))
+	return loose, nil
 }
 
 func scanPlacementID(s db.Scanner) (id mail.PlacementID, err error) { return id, s.Scan(&id) }
@@ -144,11 +182,12 @@ func scanPlacementID(s db.Scanner) (id mail.PlacementID, err error) { return id,
 // CloseAll ends every link and folder of an account: its primary was declared
 // rebuilt. Their history stays.
 func (tx *Tx) CloseAll(ctx context.Context, account mail.AccountID) error {
-	for _, table := range []string{
+	for _, query := range []string{
 		`UPDATE links SET valid_to = $1 WHERE account_id = $2 AND valid_to = 0`,
 		`UPDATE folders SET valid_to = $1 WHERE account_id = $2 AND valid_to = 0`,
+		`UPDATE intents SET done_at = $1, outcome = 'the primary begins anew' WHERE account_id = $2 AND done_at = 0`,
 	} {
-		if _, err := tx.Exec(ctx, table, mail.Micros(tx.Now), account); err != nil {
+		if _, err := tx.Exec(ctx, query, mail.Micros(tx.Now), account); err != nil {
 			return err
 		}
 	}

@@ -100,6 +100,24 @@ func (tx *Tx) Summaries(ctx context.Context, ids []mail.EmailID) (map[mail.Email
 	return out, nil
 }
 
+// Prints reads the content fingerprints of many emails; those that do not exist are left out.
+func (tx *Tx) Prints(ctx context.Context, ids []mail.EmailID) (map[mail.EmailID][32]byte, error) {
+	out := make(map[mail.EmailID][32]byte, len(ids))
+	for args := range db.Lists(ids) {
+		some, err := db.Collect(func(s db.Scanner) (e Email, err error) { return e, s.Scan(&e.ID, &e.Print) })(
+			tx.Query(ctx, `SELECT id, content_print FROM emails WHERE id IN (`+db.ListMarks+`)`, args...))
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range some {
+			var print [32]byte
+			copy(print[:], e.Print)
+			out[e.ID] = print
+		}
+	}
+	return out, nil
+}
+
 // EmailOfPlacement finds the email that a placement places; fault.NotFound.
 func (tx *Tx) EmailOfPlacement(ctx context.Context, id mail.PlacementID) (Email, error) {
 	e, err := scanEmail(tx.QueryRow(ctx, `SELECT `+emailColumns+` FROM emails WHERE id = (SELECT email_id FROM placements WHERE id = $1)`, id))

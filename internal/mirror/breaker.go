@@ -59,15 +59,15 @@ func (p *pass) guard(ctx context.Context) error {
 	for _, s := range p.subjects {
 		switch s.out.Op {
 		case merge.TombstoneHere:
-			if pr := p.byBox[s.placement.Mailbox]; pr == nil || !discards(pr.role) {
+			if pr := p.byBox[s.placement.Mailbox]; pr == nil || !discards(pr.box.Role) {
 				byPrimary++
 			}
 		case merge.Relink:
-			if s.placement.Live() {
+			if pr, _ := s.where(p); s.placement.Live() && (pr == nil || !pr.setBack) {
 				byPrimary++
 			}
 		case merge.DeleteThere:
-			if pr, _ := s.where(p); p.mode.Push && (pr == nil || !discards(pr.role)) {
+			if pr, _ := s.where(p); p.mode.Push && (pr == nil || !discards(pr.box.Role)) {
 				byPeople++
 			}
 		case merge.Freeze:
@@ -157,7 +157,7 @@ func (p *pass) countFrom(since time.Time) (time.Time, allowance) {
 	var a allowance
 	if p.freeze.DecidedAt.After(since) {
 		since = p.freeze.DecidedAt
-		if p.freeze.Decision == link.Accept && !p.freeze.Spent() {
+		if p.freeze.Decision == link.Accept {
 			// Evidence that does not say allows nothing.
 			_ = json.Unmarshal([]byte(p.freeze.Evidence), &a)
 		}

@@ -27,6 +27,9 @@ type AccountStatus struct {
 	Done    time.Time // end of the last pass that went through; zero: none since the start
 	Waiting int       // messages that wait for a relay or for quiet
 	Refused int       // items that the primary refused in the last pass
+	// Expunges are messages deleted here that the primary could only mark as
+	// deleted: pending expunge.
+	Expunges int
 	Error   string    // why the last pass did not go through
 	Frozen  bool
 	Running bool
@@ -43,7 +46,7 @@ func (s *Service) Status(domain mail.DomainID) Status {
 	r.each(func(a *accountRunner) {
 		state := a.snapshot()
 		row := AccountStatus{Account: a.account.ID, Email: a.account.Email, Done: state.done,
-			Waiting: state.waiting, Refused: state.refused, Running: state.running}
+			Waiting: state.waiting, Refused: state.refused, Expunges: state.expunges, Running: state.running}
 		since := state.done
 		if since.IsZero() {
 			since = a.started
@@ -60,6 +63,15 @@ func (s *Service) Status(domain mail.DomainID) Status {
 		st.Accounts = append(st.Accounts, row)
 	})
 	return st
+}
+
+// Settled tells whether no pass of the domain is under way.
+func (s *Service) Settled(domain mail.DomainID) bool {
+	settled := true
+	if r := s.runner(domain); r != nil {
+		r.each(func(a *accountRunner) { settled = settled && !a.snapshot().running })
+	}
+	return settled
 }
 
 // Kick makes every account of a domain look at once.

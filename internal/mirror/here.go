@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"relais/internal/crashpoint"
+	"relais/internal/fault"
 	"relais/internal/link"
 	"relais/internal/mail"
 	"relais/internal/mirror/merge"
@@ -20,10 +21,10 @@ func (p *pass) writeHere(ctx context.Context) error {
 	all := p.ordered(func(*subject) bool { return true })
 	for group := range slices.Chunk(all, rowsAtOnce) {
 		waiting := 0
-		err := p.s.Store.Update(ctx, func(ctx context.Context, tx *record.Tx) error {
+		err := p.update(ctx, func(ctx context.Context, tx *record.Tx) error {
 			waiting = 0
 			for _, s := range group {
-				if s.out.Op == merge.Wait {
+				if s.out.Op == merge.Wait && underWay(s.duties) {
 					waiting++
 				}
 				if err := p.settle(ctx, tx, s); err != nil {
@@ -47,35 +48,100 @@ func (p *pass) settle(ctx context.Context, tx *record.Tx, s *subject) error {
 	case merge.Link, merge.Update:
 		return p.agree(ctx, tx, s)
 	case merge.Nothing:
-		if s.remote == present && s.link != nil && s.folder != nil {
-			return p.rebase(ctx, tx, s, s.primaryHas()) // same mailbox, another UID
-		}
-		if s.link != nil {
-			return tx.Link.ClearPending(ctx, s.placement.ID)
-		}
+		return p.settleNothing(ctx, tx, s)
 	case merge.FileHere:
-		if !p.mode.Pull {
-			return nil
-		}
-		if _, err := tx.Mailbox.Restore(ctx, s.placement.ID, s.out.Mailbox, mail.ByMirror); err != nil {
-			return err
-		}
-		if _, err := tx.Mailbox.SetFlags(ctx, s.placement.ID, s.out.Flags, mail.ByMirror); err != nil {
-			return err
-		}
-		return p.rebase(ctx, tx, s, s.primaryHas())
+		return p.restore(ctx, tx, s)
 	case merge.TombstoneHere:
-		if !p.mode.Pull {
-			return nil
-		}
-		if _, err := tx.Mailbox.Expunge(ctx, s.placement.ID, mail.ByMirror); err != nil {
+		return p.tombstone(ctx, tx, s)
+	case merge.Unlink, merge.Relink:
+		if err := tx.Link.Close(ctx, s.link.ID); err != nil {
 			return err
 		}
-		return tx.Link.Close(ctx, s.link.ID)
-	case merge.Unlink, merge.Relink:
-		return tx.Link.Close(ctx, s.link.ID)
+		if s.out.Op == merge.Relink && s.placement.Live() {
+			return tx.Link.SetPending(ctx, p.acct.ID, s.placement.ID, tx.Now, link.ForFolder)
+		}
+		return p.clear(ctx, tx, s)
+	case merge.AppendThere:
+		// Not done (then the link is another one), or put off: what the primary lost has no counterpart.
+		if s.link != nil && s.remote == gone {
+			return tx.Link.Close(ctx, s.link.ID)
+		}
+	case merge.Wait:
+		if s.link != nil && s.remote == gone {
+			if err := tx.Link.Close(ctx, s.link.ID); err != nil {
+				return err
+			}
+		}
+		if p.mode.Appends && underWay(s.duties) {
+			return tx.Link.SetPending(ctx, p.acct.ID, s.placement.ID, tx.Now.Add(laterWait), link.ForRelay)
+		}
+		return p.clear(ctx, tx, s)
+	case merge.DeleteThere:
+		if !s.deleted && s.link == nil && !s.later {
+			// A pull without push: the base says that both had it, so that the deletion is pushed later.
+			return p.rebase(ctx, tx, s, p.primaryHas(s))
+		}
 	}
 	return nil
+}
+
+func (p *pass) settleNothing(ctx context.Context, tx *record.Tx, s *subject) error {
+	if s.link == nil {
+		if !s.placement.Live() {
+			if err := p.withdraw(ctx, tx, s); err != nil {
+				return err
+			}
+		}
+		return p.clear(ctx, tx, s)
+	}
+	if s.remote == present && s.folder != nil { // same mailbox, another UID
+		if err := p.rebase(ctx, tx, s, p.primaryHas(s)); err != nil {
+			return err
+		}
+	}
+	return p.clear(ctx, tx, s)
+}
+
+// restore brings back a message that was deleted here and weighs more at the primary.
+func (p *pass) restore(ctx context.Context, tx *record.Tx, s *subject) error {
+	now, err := tx.Mailbox.Placement(ctx, s.placement.ID)
+	if err != nil {
+		return err
+	}
+	if !now.Live() { // else a person has restored it meanwhile
+		_, err := tx.Mailbox.Restore(ctx, now.ID, s.out.Mailbox, mail.ByMirror)
+		if fault.Is(err, fault.NotFound) {
+			return fault.Wrap(err, fault.Temporary, "a mailbox was deleted meanwhile")
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Mailbox.SetFlags(ctx, now.ID, s.out.Flags, mail.ByMirror); err != nil {
+			return err
+		}
+	}
+	return p.rebase(ctx, tx, s, p.primaryHas(s))
+}
+
+// tombstone follows a deletion at the primary, unless a person changed the
+// message since it was read, so that the change wins now.
+func (p *pass) tombstone(ctx context.Context, tx *record.Tx, s *subject) error {
+	if err := tx.Link.Close(ctx, s.link.ID); err != nil {
+		return err
+	}
+	now, err := tx.Mailbox.Placement(ctx, s.placement.ID)
+	if err != nil || !now.Live() {
+		return err
+	}
+	in := s.in
+	in.Standby = &merge.State{Mailbox: now.Mailbox, Flags: now.Flags}
+	if p.judge(in).Op != merge.TombstoneHere {
+		return tx.Link.SetPending(ctx, p.acct.ID, now.ID, tx.Now, link.ForFolder)
+	}
+	if _, err := tx.Mailbox.Expunge(ctx, now.ID, mail.ByMirror); err != nil {
+		return err
+	}
+	return p.clear(ctx, tx, s)
 }
 
 // agree applies flags and mailbox of a message that both sides have. A person
@@ -92,27 +158,28 @@ func (p *pass) agree(ctx context.Context, tx *record.Tx, s *subject) error {
 	}
 	if s.out.FlagsHere {
 		add, remove := s.out.Flags.Without(s.placement.Flags), s.placement.Flags.Without(s.out.Flags)
-		if _, err := tx.Mailbox.SetFlags(ctx, now.ID, now.Flags.Union(add).Without(remove), mail.ByMirror); err != nil {
+		if _, err := tx.Mailbox.SetFlags(ctx, now.ID, bounded(now.Flags.Union(add).Without(remove)), mail.ByMirror); err != nil {
 			return err
 		}
 	}
 	if s.out.MoveHere && now.Mailbox == s.placement.Mailbox {
-		if _, err := tx.Mailbox.Move(ctx, now.ID, s.out.Mailbox, mail.ByMirror); err != nil {
+		_, err := tx.Mailbox.Move(ctx, now.ID, s.out.Mailbox, mail.ByMirror)
+		if fault.Is(err, fault.NotFound) {
+			return fault.Wrap(err, fault.Temporary, "a mailbox was deleted meanwhile")
+		}
+		if err != nil {
 			return err
 		}
 	}
 	if err := p.rebase(ctx, tx, s, p.primaryNow(s)); err != nil {
 		return err
 	}
-	if s.later {
-		return nil
-	}
-	return tx.Link.ClearPending(ctx, s.placement.ID)
+	return p.clear(ctx, tx, s)
 }
 
 // primaryNow is what the primary has after writeThere.
 func (p *pass) primaryNow(s *subject) merge.State {
-	state := s.primaryHas()
+	state := p.primaryHas(s)
 	if s.flagged {
 		state.Flags = s.out.Flags.Without(s.unkept)
 	}
@@ -128,40 +195,42 @@ func (p *pass) rebase(ctx context.Context, tx *record.Tx, s *subject, state merg
 	if s.link != nil {
 		l = *s.link
 	}
+	before := l
 	l.Base, l.BaseMailbox = state.Flags, state.Mailbox
 	l.Unkept = l.Unkept.Union(s.unkept)
 	l.Base = l.Base.Union(common(l.Unkept, s.out.Flags))
 	if s.folder != nil {
 		if s.moved && s.uid == 0 {
-			if s.link == nil {
-				return nil // not told where it went: the next pass finds it by content
+			// Not told where it went: the next pass finds it by content.
+			if s.link != nil {
+				if err := tx.Link.Close(ctx, s.link.ID); err != nil {
+					return err
+				}
 			}
-			return tx.Link.Close(ctx, s.link.ID)
+			s.later = true
+			return tx.Link.SetPending(ctx, p.acct.ID, s.placement.ID, tx.Now.Add(laterWait), link.ForUID)
 		}
-		l.Folder, l.UID, l.UIDValidity = s.folder.folder.Key, s.uid, s.validityThere()
+		l.Folder, l.UID, l.UIDValidity = s.folder.folder.Key, s.uid, s.validityThere(p)
 	}
 	if !s.hash.IsZero() {
-		l.ServerHash = s.hash
+		l.ServerHash, l.ServerPrint = s.hash, s.print
 	}
-	if s.link != nil {
-		return tx.Link.Rebase(ctx, l)
+	if s.link == nil {
+		opened, err := tx.Link.Open(ctx, l)
+		if err != nil {
+			return err
+		}
+		return p.seen(ctx, tx, s, opened.ID)
 	}
-	opened, err := tx.Link.Open(ctx, l)
+	if l.Folder == before.Folder && l.UID == before.UID && l.UIDValidity == before.UIDValidity && l.Base.Equal(before.Base) &&
+		l.BaseMailbox == before.BaseMailbox && l.Unkept.Equal(before.Unkept) && l.ServerHash == before.ServerHash {
+		return p.seen(ctx, tx, s, l.ID)
+	}
+	opened, err := tx.Link.Rebase(ctx, l)
 	if err != nil {
 		return err
 	}
-	return seen(ctx, tx, p.acct.ID, s.placement.ID, opened.ID)
-}
-
-// validityThere is the UIDVALIDITY of the folder where the primary has the message.
-func (s *subject) validityThere() uint32 {
-	switch {
-	case s.validity != 0:
-		return s.validity
-	case s.folder.delta != nil:
-		return s.folder.delta.Token.UIDValidity
-	}
-	return s.folder.there.Token.UIDValidity
+	return p.seen(ctx, tx, s, opened.ID)
 }
 
 func common(f, g mail.Flags) mail.Flags { return f.Without(f.Without(g)) }

@@ -2,8 +2,9 @@ package mirror
 
 import (
 	"context"
+	"slices"
 
-	"relais/internal/fault"
+	"relais/internal/link"
 	"relais/internal/mail"
 	"relais/internal/mirror/merge"
 	"relais/internal/record"
@@ -35,15 +36,15 @@ func (p *pass) readLocal(ctx context.Context) error {
 				}
 			}
 		}
-		due, later, err := tx.Link.Pending(ctx, p.acct.ID, tx.Now)
-		if err != nil {
-			return err
+		for id, w := range p.pending {
+			switch {
+			case !w.Due.After(tx.Now), w.Why == link.ForQuiet && p.mode.Appends:
+				p.subjectOf(id)
+			case w.Why != link.WasRefused:
+				p.waiting++
+			}
 		}
-		p.waiting += later
-		for _, id := range due {
-			p.subjectOf(id)
-		}
-		if !p.state.Unlinked && !p.refusing {
+		if !p.state.Unlinked() && !p.refusing {
 			return nil
 		}
 		unlinked, err := tx.Link.Unlinked(ctx, p.acct.ID)
@@ -56,67 +57,59 @@ func (p *pass) readLocal(ctx context.Context) error {
 
 // decide completes every subject and asks package merge what to do about it.
 func (p *pass) decide(ctx context.Context) error {
-	return p.s.Store.View(ctx, func(ctx context.Context, tx *record.Tx) error {
-		for id, s := range p.subjects {
-			placement, err := tx.Mailbox.Placement(ctx, id)
-			if fault.Is(err, fault.NotFound) {
-				delete(p.subjects, id) // erased by retention
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			s.placement = placement
-			if s.link == nil {
-				l, ok, err := tx.Link.ByPlacement(ctx, id)
-				if err != nil {
-					return err
-				}
-				if ok {
-					s.link = &l
-				}
-			}
-			in, err := p.input(ctx, tx, s)
-			if err != nil {
-				return err
-			}
-			s.out = merge.Decide(in)
-			if p.refusing {
-				s.out = refusing(s.out, in)
-			}
-		}
-		return nil
-	})
-}
-
-// input gathers the three points from which a subject is seen.
-func (p *pass) input(ctx context.Context, tx *record.Tx, s *subject) (merge.Input, error) {
-	in := merge.Input{Lead: p.mode.Lead, Loss: s.loss}
-	if s.link != nil {
-		in.Base = &merge.State{Mailbox: s.link.BaseMailbox, Flags: s.link.Base}
-		in.Unkept = s.link.Unkept
+	ids := make([]mail.PlacementID, 0, len(p.subjects))
+	for id := range p.subjects {
+		ids = append(ids, id)
 	}
-	switch {
-	case s.remote == present:
-		in.Primary = &s.there
-	case s.remote == untouched && s.link != nil:
-		in.Primary = &merge.State{Mailbox: s.link.BaseMailbox, Flags: s.link.Base.Without(s.link.Unkept)}
-	}
-	if s.placement.Live() {
-		in.Standby = &merge.State{Mailbox: s.placement.Mailbox, Flags: s.placement.Flags}
-	}
-	if in.Primary == nil && in.Standby != nil {
-		owned, err := p.relayOwns(ctx, tx, s.placement.ID)
+	slices.Sort(ids)
+	// A snapshot for each part: a view of all would keep the writer's log from being emptied.
+	for part := range slices.Chunk(ids, rowsAtOnce) {
+		err := p.s.Store.View(ctx, func(ctx context.Context, tx *record.Tx) error { return p.decideSome(ctx, tx, part) })
 		if err != nil {
-			return in, err
+			return err
 		}
-		in.RelayOwns = owned
 	}
-	return in, nil
+	return p.reviveFor(ctx)
 }
 
-// refusing turns a deletion into its undoing: a person has refused it.
-func refusing(out merge.Outcome, in merge.Input) merge.Outcome {
+func (p *pass) decideSome(ctx context.Context, tx *record.Tx, ids []mail.PlacementID) error {
+	placements, err := tx.Mailbox.PlacementsByID(ctx, ids)
+	if err != nil {
+		return err
+	}
+	links, err := tx.Link.OfPlacements(ctx, ids)
+	if err != nil {
+		return err
+	}
+	duties, err := tx.Duty.OfPlacements(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		s := p.subjects[id]
+		placement, ok := placements[id]
+		if !ok {
+			delete(p.subjects, id) // erased by retention
+			continue
+		}
+		s.placement = placement
+		if l, linked := links[id]; linked && s.link == nil {
+			s.link = &l
+		}
+		s.duties = openDuties(duties[id])
+		s.in = p.input(s, tx)
+		s.out = p.judge(s.in)
+	}
+	return nil
+}
+
+// judge asks package merge, and turns a deletion into its undoing where a person has refused it.
+func (p *pass) judge(in merge.Input) merge.Outcome {
+	out := merge.Decide(in)
+	out.Flags = bounded(out.Flags)
+	if !p.refusing {
+		return out
+	}
 	switch out.Op {
 	case merge.TombstoneHere:
 		return merge.Outcome{Op: merge.AppendThere, Flags: in.Standby.Flags, Mailbox: in.Standby.Mailbox}
@@ -126,13 +119,48 @@ func refusing(out merge.Outcome, in merge.Input) merge.Outcome {
 	return out
 }
 
+// input gathers the three points from which a subject is seen.
+func (p *pass) input(s *subject, tx *record.Tx) merge.Input {
+	in := merge.Input{Lead: p.mode.Lead, Loss: s.loss}
+	if s.link != nil {
+		in.Base = &merge.State{Mailbox: p.baseMailbox(s.link), Flags: s.link.Base}
+		in.Unkept = s.link.Unkept
+	}
+	switch {
+	case s.remote == present:
+		there := s.there
+		in.Primary = &there
+	case s.remote == untouched && s.link != nil:
+		in.Primary = &merge.State{Mailbox: in.Base.Mailbox, Flags: s.link.Base.Without(s.link.Unkept)}
+	}
+	if s.placement.Live() {
+		in.Standby = &merge.State{Mailbox: s.placement.Mailbox, Flags: s.placement.Flags}
+	} else if s.link == nil && s.relayed {
+		// Both sides got it from us and a person has deleted it here: a deletion, not a new message there.
+		in.Base = in.Primary
+	}
+	if in.Primary == nil && in.Standby != nil {
+		in.RelayOwns = slices.ContainsFunc(s.duties, func(d openDuty) bool { return p.ownedByRelay(d.Duty, tx.Now) })
+	}
+	return in
+}
+
+// baseMailbox is the mailbox that stands for the folder of a link. It follows the
+// folder when a person deleted the mailbox and the mirror made it again.
+func (p *pass) baseMailbox(l *link.Link) mail.MailboxID {
+	if pr := p.byFolder[l.Folder]; pr != nil {
+		return pr.folder.Mailbox
+	}
+	return l.BaseMailbox
+}
+
 // restingDraft tells whether a message is a draft that somebody is still writing.
 func (p *pass) restingDraft(s *subject) bool {
 	if p.mode.Lead == merge.StandbyLeads || p.mode.Appends {
 		return false
 	}
 	drafts := s.placement.Flags.Has(mail.Draft)
-	if pr := p.byBox[s.placement.Mailbox]; pr != nil && pr.role == mail.Drafts {
+	if pr := p.byBox[s.placement.Mailbox]; pr != nil && pr.box.Role == mail.Drafts {
 		drafts = true
 	}
 	return drafts && p.s.Clock.Now().Sub(s.placement.CreatedAt) < p.s.DraftQuiet

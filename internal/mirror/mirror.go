@@ -23,7 +23,8 @@ import (
 	"relais/internal/record"
 )
 
-// Mode says what the mirror may do for a domain at this moment.
+// Mode says what the mirror may do for a domain at this moment. Without Pull it
+// does nothing: who has not looked at the primary can't know what to write there.
 type Mode struct {
 	Pull bool // read the primary's changes
 	Push bool // write ours there
@@ -33,7 +34,7 @@ type Mode struct {
 }
 
 // Idle tells that the mirror does nothing at all.
-func (m Mode) Idle() bool { return !m.Pull && !m.Push }
+func (m Mode) Idle() bool { return !m.Pull }
 
 // Gate tells the mode of a domain; continuity fills it.
 type Gate interface {
@@ -66,8 +67,15 @@ type Config struct {
 	// Every is the longest time between two looks at an account; changes here and
 	// IDLE there wake it earlier. Default 5 s.
 	Every time.Duration
-	// Sessions bounds the sessions open at one primary. Default 8.
+	// Pause is the shortest time between two passes of an account that changes all
+	// the time. Default 500 ms.
+	Pause time.Duration
+	// Sessions bounds the accounts of one primary that are merged at the same time. Default 8.
 	Sessions int
+	// Idles bounds the sessions of one primary that wait for its news by IDLE: those
+	// of the accounts that changed last. Default 64, and never more than the
+	// connector leaves beside Sessions.
+	Idles int
 	// DraftQuiet is how long a draft rests before it is pushed. Default 2 min.
 	DraftQuiet time.Duration
 	Clock      clock.Clock
@@ -78,8 +86,14 @@ func (c Config) withDefaults() Config {
 	if c.Every <= 0 {
 		c.Every = 5 * time.Second
 	}
+	if c.Pause <= 0 {
+		c.Pause = 500 * time.Millisecond
+	}
 	if c.Sessions <= 0 {
 		c.Sessions = 8
+	}
+	if c.Idles <= 0 {
+		c.Idles = 64
 	}
 	if c.DraftQuiet <= 0 {
 		c.DraftQuiet = 2 * time.Minute
@@ -96,11 +110,30 @@ type Service struct {
 	Config
 	mu      sync.Mutex
 	domains map[mail.DomainID]*domainRunner
+	turns   map[mail.AccountID]chan struct{} // see turn
 }
 
 // New makes a service; Run starts it.
 func New(c Config) *Service {
-	return &Service{Config: c.withDefaults(), domains: map[mail.DomainID]*domainRunner{}}
+	return &Service{Config: c.withDefaults(), domains: map[mail.DomainID]*domainRunner{}, turns: map[mail.AccountID]chan struct{}{}}
+}
+
+// turn waits until no other pass of the account is under way: one that was
+// stopped (its person or its primary changed) may still be ending.
+func (s *Service) turn(ctx context.Context, id mail.AccountID) (done func(), err error) {
+	s.mu.Lock()
+	ch := s.turns[id]
+	if ch == nil {
+		ch = make(chan struct{}, 1)
+		s.turns[id] = ch
+	}
+	s.mu.Unlock()
+	select {
+	case ch <- struct{}{}:
+		return func() { <-ch }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // Run mirrors until ctx ends. Domains, primaries and people that come or go meanwhile are noticed.
@@ -109,7 +142,10 @@ func (s *Service) Run(ctx context.Context) error {
 	defer wg.Wait()
 	changed, stop := s.Store.WatchTopic(record.TopicDirectory)
 	defer stop()
-	look := time.NewTicker(s.Every)
+	primaries, stopPrimaries := s.Store.WatchTopic(record.TopicContinuity)
+	defer stopPrimaries()
+	// Changes are told; the ticker is for those that another process made, and for a connector that failed.
+	look := time.NewTicker(directoryEvery)
 	defer look.Stop()
 	for {
 		if err := s.refresh(ctx, &wg); err != nil && ctx.Err() == nil {
@@ -119,10 +155,14 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-changed:
+		case <-primaries:
 		case <-look.C:
 		}
 	}
 }
+
+// directoryEvery is how often the domains and people are listed without a sign that they changed.
+const directoryEvery = 15 * time.Second
 
 // refresh starts a runner for each domain that has a primary and ends those of domains that have none any more.
 func (s *Service) refresh(ctx context.Context, wg *sync.WaitGroup) error {

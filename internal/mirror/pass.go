@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"relais/internal/fault"
@@ -25,32 +26,43 @@ type pass struct {
 	freeze   link.Freeze // the last one that was decided
 	state    link.State  // where the last pass left the account
 	until    uint64      // changes here up to this modseq are merged by this pass
-	pairs    []*pair     // folders joined to mailboxes
+	pending  map[mail.PlacementID]link.Waiting
+	intents  []link.Intent              // whose outcome was not known when the pass began
+	expunges map[remoteID]link.IntentID // marked \Deleted there, until they can be expunged
+
+	pairs    []*pair // folders joined to mailboxes
 	byBox    map[mail.MailboxID]*pair
 	byFolder map[int64]*pair
-	there    map[string]Folder // what the primary lists, by name
+	losses   map[int64]merge.Loss // by folder key: why its links mean nothing any more
+	lost     map[int64]bool       // by folder key: the primary has it no more
+	barred   map[mail.MailboxID]*Refused
 
-	losses    map[int64]merge.Loss // by folder key: why its links mean nothing any more
-	lost      map[int64]bool       // by folder key: the primary has it no more
-	dropThere []*link.Folder       // deleted here: to be deleted there
-
+	matching sync.Mutex // holds subjects, gone, loose and claimed while arrivals are matched
 	subjects map[mail.PlacementID]*subject
 	gone     *goneIndex // linked messages that the primary no longer shows where they were
 	fresh    []freshRun // new at the primary, not yet matched
+	loose    *looseIndex
 	claimed  map[mail.PlacementID]bool
 	refusing bool // a person refused what the breaker stopped: deletions are undone
 	waiting  int  // what this pass left for later: a relay owns it, or a draft rests
 	refused  int  // what the primary refused
 }
 
+// remoteID names a message of the primary.
+type remoteID struct {
+	folder        int64
+	validity, uid uint32
+}
+
 // pair is a folder joined to a mailbox.
 type pair struct {
 	folder link.Folder
 	there  Folder
-	role   mail.Role
+	box    mailbox.Mailbox
 	delta  *Delta // nil when the folder did not change
 
 	boxGone bool       // the mailbox was deleted here
+	setBack bool       // it is an older copy of itself, and a person knows
 	lost    bool       // the primary has the folder no more
 	loss    merge.Loss // how a message that is linked to it was lost, when the folder was reset or lost
 }
@@ -79,14 +91,18 @@ type subject struct {
 	folder    *pair       // where the primary has it, when present and not where the link says
 	uid       uint32
 	hash      mail.Hash // the server's version, when it was read
+	print     [32]byte
+	relayed   bool // known by the id in our own Received line: both sides got it from us
 	loss      merge.Loss
+	in        merge.Input
 	out       merge.Outcome
+	duties    []openDuty
 
 	// What writeThere achieved.
-	flagged, moved bool
-	validity       uint32     // UIDVALIDITY of the folder it was moved to
-	unkept         mail.Flags // what the server can't keep
-	later          bool       // looked at again by a coming pass
+	flagged, moved, deleted bool
+	validity                uint32     // UIDVALIDITY of the folder it was moved to
+	unkept                  mail.Flags // what the server can't keep
+	later                   bool       // looked at again by a coming pass
 }
 
 // where tells in which folder and under which UID the primary has the message.
@@ -102,8 +118,15 @@ func (s *subject) where(p *pass) (*pair, uint32) {
 
 // pass merges one account once.
 func (s *Service) pass(ctx context.Context, far Primary, a account, mode Mode) (*pass, error) {
+	done, err := s.turn(ctx, a.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	p := &pass{s: s, acct: a, mode: mode, log: s.Log.With("account", a.Email),
-		subjects: map[mail.PlacementID]*subject{}, claimed: map[mail.PlacementID]bool{}, byBox: map[mail.MailboxID]*pair{}, byFolder: map[int64]*pair{}}
+		pending: map[mail.PlacementID]link.Waiting{}, expunges: map[remoteID]link.IntentID{},
+		byBox: map[mail.MailboxID]*pair{}, byFolder: map[int64]*pair{}, losses: map[int64]merge.Loss{}, lost: map[int64]bool{},
+		barred: map[mail.MailboxID]*Refused{}, subjects: map[mail.PlacementID]*subject{}, gone: newGoneIndex(), claimed: map[mail.PlacementID]bool{}}
 	if err := p.begin(ctx); err != nil {
 		return nil, err
 	}
@@ -122,24 +145,24 @@ func (s *Service) pass(ctx context.Context, far Primary, a account, mode Mode) (
 
 func (p *pass) run(ctx context.Context) error {
 	stages := []func(context.Context) error{
-		p.finishTakeBacks, // what a killed pass left half done
-		p.joinFolders,     // both trees of folders
-		p.scan,            // what changed there
-		p.takeFresh,       // what is new there: matched or filed
-		p.finishTakeBacks, // late copies took the place of our appends
-		p.readLocal,       // what changed here
-		p.decide,          // the table of package merge
-		p.guard,           // the breaker
-		p.writeThere,      // first the primary …
-		p.writeHere,       // … then the record, with the new base
-		p.dropFolders,     // gone on one side
-		p.finish,          // tokens: from here on the pass counts
+		p.finishRemovals, // what a killed pass left half done
+		p.joinFolders,    // both trees of folders
+		p.scan,           // what changed there
+		p.takeFresh,      // what is new there: matched or filed
+		p.finishRemovals, // of copies of which others took the place
+		p.readLocal,      // what changed here
+		p.decide,         // the table of package merge
+		p.guard,          // the breaker
+		p.writeThere,     // first the primary …
+		p.writeHere,      // … then the record, with the new base
+		p.dropFolders,    // gone on one side
+		p.finish,         // tokens: from here on the pass counts
 	}
 	for _, stage := range stages {
-		if err := stage(ctx); err != nil {
+		if err := p.proceed(ctx); err != nil {
 			return err
 		}
-		if err := ctx.Err(); err != nil {
+		if err := stage(ctx); err != nil {
 			return err
 		}
 	}
@@ -150,16 +173,27 @@ func (p *pass) run(ctx context.Context) error {
 func (p *pass) begin(ctx context.Context) error {
 	return p.s.Store.View(ctx, func(ctx context.Context, tx *record.Tx) error {
 		p.started = tx.Now
-		f, err := tx.Link.Freeze(ctx, p.acct.Tenant, p.acct.ID)
+		f, err := p.frozen(ctx, tx)
 		if err != nil {
 			return err
 		}
-		if f.Open() {
-			return fault.New(fault.Frozen, "the mirror of %s is frozen: %s", p.acct.Email, f.Reason)
-		}
-		p.freeze, p.refusing = f, f.Decision == link.Refuse && !f.Spent()
 		if p.state, err = tx.Link.State(ctx, p.acct.ID); err != nil {
 			return err
+		}
+		if f.ID > p.state.SettledFreeze { // decided, and not yet carried out here
+			p.freeze, p.refusing = f, f.Decision == link.Refuse
+		} else {
+			p.freeze = link.Freeze{DecidedAt: f.DecidedAt}
+		}
+		if p.intents, err = tx.Link.OpenIntents(ctx, p.acct.ID); err != nil {
+			return err
+		}
+		waiting, err := tx.Link.Pending(ctx, p.acct.ID)
+		if err != nil {
+			return err
+		}
+		for _, w := range waiting {
+			p.pending[w.Placement] = w
 		}
 		account, err := tx.Mailbox.Account(ctx, p.acct.ID)
 		p.until = account.Modseq
@@ -167,33 +201,81 @@ func (p *pass) begin(ctx context.Context) error {
 	})
 }
 
+// frozen is fault.Frozen while a freeze waits for a person; else it gives the last one that was decided.
+func (p *pass) frozen(ctx context.Context, tx *record.Tx) (link.Freeze, error) {
+	f, err := tx.Link.Freeze(ctx, p.acct.Tenant, p.acct.ID)
+	if err == nil && f.Open() {
+		err = fault.New(fault.Frozen, "the mirror of %s is frozen: %s", p.acct.Email, f.Reason)
+	}
+	return f, err
+}
+
+// proceed ends the pass when its person or its domain's state says so.
+func (p *pass) proceed(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if p.s.Gate == nil {
+		return nil
+	}
+	mode, err := p.s.Gate.Mode(ctx, p.acct.Domain)
+	if err == nil && mode != p.mode {
+		err = fault.New(fault.Temporary, "the state of the domain has changed")
+	}
+	return err
+}
+
+// update writes to the record, unless the mirror was frozen or its base was
+// closed since the pass began: then nothing that the pass knows is true any more.
+func (p *pass) update(ctx context.Context, fn func(context.Context, *record.Tx) error) error {
+	return p.s.Store.Update(ctx, func(ctx context.Context, tx *record.Tx) error {
+		if err := p.still(ctx, tx); err != nil {
+			return err
+		}
+		return fn(ctx, tx)
+	})
+}
+
+func (p *pass) still(ctx context.Context, tx *record.Tx) error {
+	if _, err := p.frozen(ctx, tx); err != nil {
+		return err
+	}
+	now, err := tx.Link.State(ctx, p.acct.ID)
+	if err == nil && !now.RebuiltAt.Equal(p.state.RebuiltAt) {
+		err = fault.New(fault.Temporary, "the primary was declared rebuilt meanwhile")
+	}
+	return err
+}
+
 // finish saves the tokens of the folders that were read and the point up to
 // which our changes are merged.
 func (p *pass) finish(ctx context.Context) error {
-	return p.s.Store.Update(ctx, func(ctx context.Context, tx *record.Tx) error {
+	return p.update(ctx, func(ctx context.Context, tx *record.Tx) error {
 		for _, pair := range p.pairs {
-			if pair.delta == nil || !p.mode.Pull {
+			if pair.delta == nil || pair.lost {
 				continue
 			}
 			f := pair.folder
-			f.Permanent, f.AnyWord = pair.delta.Permanent, pair.delta.AnyWord
+			f.Permanent, f.AnyWord, f.ReadOnly = pair.delta.Permanent, pair.delta.AnyWord, pair.delta.ReadOnly
 			if err := tx.Link.SaveToken(ctx, f, link.Token(pair.delta.Token)); err != nil {
 				return err
 			}
 		}
-		if p.mode.Push {
-			p.state.MergedModseq = p.until
-			p.state.Unlinked = false
-		}
-		if p.mode.Pull {
-			p.state.PulledAt = p.started
-		}
-		if p.freeze.Decision != link.Undecided && !p.freeze.Spent() {
-			if err := tx.Link.Spend(ctx, p.freeze.ID); err != nil {
-				return err
+		for _, i := range p.intents {
+			// What had arrived was found by now, and what had not was done again.
+			if i.Kind == link.AppendIntent || i.Kind == link.MoveIntent {
+				if err := tx.Link.FinishIntent(ctx, i.ID, "looked at"); err != nil {
+					return err
+				}
 			}
 		}
-		return tx.Link.SaveState(ctx, p.state)
+		state := p.state
+		if p.mode.Push {
+			state.MergedModseq, state.LookedAtAll = p.until, p.state.LookAtAll
+			state.SettledFreeze = max(state.SettledFreeze, p.freeze.ID)
+		}
+		state.PulledAt = p.started
+		return tx.Link.SaveState(ctx, state)
 	})
 }
 

@@ -13,6 +13,8 @@ type Primary interface {
 	// Open signs in to one account by its login at the primary. Errors:
 	// fault.Unavailable (no answer), fault.Unauthenticated, fault.NotFound (no such account), fault.OverLimit (too many connections).
 	Open(ctx context.Context, login string) (Session, error)
+	// MaxSessions is how many sessions can be open at once; Open waits for more.
+	MaxSessions() int
 	Close() error
 }
 
@@ -33,8 +35,10 @@ type Session interface {
 	Append(ctx context.Context, folder string, messages []Append) ([]Appended, error)
 	// SetFlags adds and removes flags of some messages of a folder.
 	SetFlags(ctx context.Context, folder string, uids []uint32, add, remove mail.Flags) error
-	// Move moves messages and tells their UIDs in the target, 0 where the server does not tell.
+	// Move moves messages and tells their UIDs in the target, 0 where the server does not tell. It needs Caps.Move.
 	Move(ctx context.Context, folder string, uids []uint32, to string) ([]Moved, error)
+	// Copy copies messages and tells the UIDs of the copies, 0 where the server does not tell.
+	Copy(ctx context.Context, folder string, uids []uint32, to string) ([]Moved, error)
 	// Delete removes messages for good. Where the server can't without touching
 	// others (no UIDPLUS) it sets \Deleted and returns pending true.
 	Delete(ctx context.Context, folder string, uids []uint32) (pending bool, err error)
@@ -42,8 +46,9 @@ type Session interface {
 	RenameFolder(ctx context.Context, from, to string) error
 	DeleteFolder(ctx context.Context, folder string) error
 	Subscribe(ctx context.Context, folder string, on bool) error
-	// Wait returns when the folder changed, when ctx ends, or after the server's idle limit.
-	Wait(ctx context.Context, folder string) error
+	// Wait returns nil when the folder is not, or is no more, as it was at the token,
+	// and when ctx ends; the session lives on in both cases.
+	Wait(ctx context.Context, folder string, since Token) error
 	Close() error
 }
 
@@ -63,7 +68,7 @@ type Folder struct {
 	NoSelect   bool   // holds children only
 	ReadOnly   bool
 	Subscribed bool
-	Token      Token
+	Token      Token // zero when the server did not tell: nothing may be concluded from it
 	Messages   uint32
 }
 
@@ -120,7 +125,7 @@ type Appended struct {
 	Refused          *Refused
 }
 
-// Moved tells where a message went. A To of 0 is not known.
+// Moved tells where a message, or its copy, went. A To of 0 is not known.
 type Moved struct {
 	From, To    uint32
 	UIDValidity uint32

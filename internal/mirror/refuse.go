@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"relais/internal/link"
@@ -14,53 +15,76 @@ const refusalRetry = 15 * time.Minute
 // laterWait is when something is looked at again that only waits for the next pass.
 const laterWait = time.Second
 
-// refusal is what the primary (or this side) would not take.
-type refusal struct {
-	subject   *subject
-	folder    *pair
-	operation string
-	name      string // of a folder
-	code      string
-	words     string
+// refusedBy is the refusal in an error; nil when it is none.
+func refusedBy(err error) *Refused {
+	r, _ := errors.AsType[*Refused](err)
+	return r
 }
 
-// refuse keeps a refusal with the server's words; only its item waits.
-func (p *pass) refuse(ctx context.Context, r refusal) error {
+// readOnly is what Relais itself says of a folder where nothing can be written.
+var readOnly = &Refused{Code: "READ-ONLY", Words: "the folder is read-only"}
+
+// refuseFolder keeps what the primary (or this side) said to an operation on a folder; only that waits.
+func (p *pass) refuseFolder(ctx context.Context, operation, name string, why *Refused) error {
 	p.refused++
-	p.log.Warn("refused", "operation", r.operation, "folder", r.name, "words", r.words)
-	return p.s.Store.Update(ctx, func(ctx context.Context, tx *record.Tx) error {
-		row := link.Refusal{Account: p.acct.ID, Operation: r.operation, Name: r.name, Code: r.code, Words: r.words}
-		if r.subject != nil {
-			row.Placement = r.subject.placement.ID
-			if err := tx.Link.SetPending(ctx, p.acct.ID, row.Placement, tx.Now.Add(refusalRetry), link.WasRefused); err != nil {
-				return err
-			}
-		}
-		if r.folder != nil {
-			row.Folder, row.Name = r.folder.folder.Key, r.folder.folder.Name
-		}
-		return tx.Link.AddRefusal(ctx, row)
+	p.log.Warn("refused", "operation", operation, "folder", name, "words", why.Words)
+	return p.update(ctx, func(ctx context.Context, tx *record.Tx) error {
+		return tx.Link.AddRefusal(ctx, link.Refusal{Account: p.acct.ID, Operation: operation, Name: name, Code: why.Code, Words: why.Words})
 	})
 }
 
-func (p *pass) refuseAll(ctx context.Context, group []*subject, operation string, pr *pair, why *Refused) error {
-	for _, s := range group {
-		s.later = true
-		if err := p.refuse(ctx, refusal{subject: s, folder: pr, operation: operation, code: why.Code, words: why.Words}); err != nil {
-			return err
+// refusedLately is the refusal of an operation on a folder that is not yet to be
+// tried again; nil when it may be tried.
+func (p *pass) refusedLately(ctx context.Context, operation, name string) (*Refused, error) {
+	var why *Refused
+	err := p.s.Store.View(ctx, func(ctx context.Context, tx *record.Tx) error {
+		words, at, refused, err := tx.Link.FolderRefusal(ctx, p.acct.ID, operation, name)
+		if why = nil; refused && tx.Now.Before(at.Add(refusalRetry)) {
+			why = &Refused{Words: words}
 		}
+		return err
+	})
+	if why != nil {
+		p.refused++
 	}
-	return nil
+	return why, err
 }
 
-// laterAll has the subjects looked at again by a coming pass.
-func (p *pass) laterAll(ctx context.Context, group []*subject) error {
-	return p.s.Store.Update(ctx, func(ctx context.Context, tx *record.Tx) error {
+// refuse keeps, for some subjects, what the primary said; each is tried again later.
+func (p *pass) refuse(ctx context.Context, group []*subject, operation string, pr *pair, why *Refused) error {
+	p.refused += len(group)
+	row := link.Refusal{Account: p.acct.ID, Operation: operation, Code: why.Code, Words: why.Words}
+	if pr != nil {
+		row.Folder, row.Name = pr.folder.Key, pr.folder.Name
+	}
+	p.log.Warn("refused", "operation", operation, "folder", row.Name, "messages", len(group), "words", why.Words)
+	return p.update(ctx, func(ctx context.Context, tx *record.Tx) error {
 		for _, s := range group {
 			s.later = true
-			due, why := tx.Now.Add(laterWait), link.ForFolder
-			if p.restingDraft(s) {
-				due, why = s.placement.CreatedAt.Add(p.s.DraftQuiet), link.ForQuiet
+			row.Placement = s.placement.ID
+			if err := tx.Link.SetPending(ctx, p.acct.ID, row.Placement, tx.Now.Add(refusalRetry), link.WasRefused); err != nil {
+				return err
+			}
+			if err := tx.Link.AddRefusal(ctx, row); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// wait has subjects looked at again by a coming pass.
+func (p *pass) wait(ctx context.Context, group []*subject, why link.Why) error {
+	if len(group) == 0 {
+		return nil
+	}
+	p.waiting += len(group)
+	return p.update(ctx, func(ctx context.Context, tx *record.Tx) error {
+		for _, s := range group {
+			s.later = true
+			due := tx.Now.Add(laterWait)
+			if why == link.ForQuiet {
+				due = s.placement.CreatedAt.Add(p.s.DraftQuiet)
 			}
 			if err := tx.Link.SetPending(ctx, p.acct.ID, s.placement.ID, due, why); err != nil {
 				return err
@@ -68,4 +92,12 @@ func (p *pass) laterAll(ctx context.Context, group []*subject) error {
 		}
 		return nil
 	})
+}
+
+// clear forgets that a placement waits, and resolves its refusals.
+func (p *pass) clear(ctx context.Context, tx *record.Tx, s *subject) error {
+	if _, waits := p.pending[s.placement.ID]; !waits || s.later {
+		return nil
+	}
+	return tx.Link.ClearPending(ctx, s.placement.ID)
 }

@@ -24,6 +24,9 @@ const (
 	relayRetryMin = 5 * time.Second
 	relayRetryMax = 5 * time.Minute
 	unseenAfter   = 15 * time.Minute // handed over and not seen since: listed
+	// doubtGrace is how long a message whose final dot got no answer may take from
+	// the primary's door to the mailbox before the mirror's look tells that it did not arrive.
+	doubtGrace = 20 * time.Second
 )
 
 // Dialer opens an SMTP connection to the primary of a domain.

@@ -32,6 +32,7 @@ type domainRunner struct {
 	ctx     context.Context
 	stop    context.CancelFunc
 	slots   *semaphore.Weighted
+	idles   *idles
 	wg      *sync.WaitGroup
 
 	mu       sync.Mutex
@@ -39,8 +40,9 @@ type domainRunner struct {
 }
 
 func newDomainRunner(ctx context.Context, s *Service, d directory.Domain, p directory.Primary, far Primary, wg *sync.WaitGroup) *domainRunner {
-	r := &domainRunner{s: s, domain: d, primary: p, far: far, wg: wg,
-		slots: semaphore.NewWeighted(int64(s.Sessions)), accounts: map[mail.AccountID]*accountRunner{}}
+	sessions := min(s.Sessions, far.MaxSessions())
+	r := &domainRunner{s: s, domain: d, primary: p, far: far, wg: wg, idles: newIdles(min(s.Idles, far.MaxSessions()-sessions)),
+		slots: semaphore.NewWeighted(int64(sessions)), accounts: map[mail.AccountID]*accountRunner{}}
 	r.ctx, r.stop = context.WithCancel(ctx)
 	wg.Go(func() {
 		<-r.ctx.Done()
@@ -51,26 +53,25 @@ func newDomainRunner(ctx context.Context, s *Service, d directory.Domain, p dire
 	return r
 }
 
-// setPeople starts the accounts of new people and ends those of people who left.
+// setPeople starts the accounts of new people and ends those of people who left or sign in by another name now.
 func (r *domainRunner) setPeople(people []directory.Person) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	keep := map[mail.AccountID]bool{}
 	for _, p := range people {
 		keep[p.Account] = true
-		if r.accounts[p.Account] != nil {
-			continue
-		}
 		login := p.PrimaryLogin
 		if login == "" {
 			login = p.Email
 		}
-		a := &accountRunner{
-			domain: r,
-			account: account{ID: p.Account, Tenant: r.domain.Tenant, Domain: r.domain.ID,
-				Email: p.Email, Login: login},
-			started: r.s.Clock.Now(), wake: make(chan struct{}, 1),
+		now := account{ID: p.Account, Tenant: r.domain.Tenant, Domain: r.domain.ID, Email: p.Email, Login: login}
+		if a := r.accounts[p.Account]; a != nil {
+			if a.account == now {
+				continue
+			}
+			a.stop()
 		}
+		a := &accountRunner{domain: r, account: now, started: r.s.Clock.Now(), wake: make(chan struct{}, 1)}
 		a.ctx, a.stop = context.WithCancel(r.ctx)
 		r.accounts[p.Account] = a
 		r.wg.Go(a.run)
@@ -100,6 +101,7 @@ type accountRunner struct {
 	stop    context.CancelFunc
 	started time.Time
 	wake    chan struct{}
+	inbox   Token // as of the last pass: IDLE tells what is newer
 
 	mu    sync.Mutex
 	state accountState
@@ -107,12 +109,13 @@ type accountRunner struct {
 
 // accountState is what status tells of an account.
 type accountState struct {
-	begun   time.Time // start of the last pass that went through
-	done    time.Time // its end
-	waiting int       // what it left for later: a relay owns it, or a draft rests
-	refused int       // what the primary refused
-	err     error     // why the last pass did not go through; nil after one that did
-	running bool
+	begun    time.Time // start of the last pass that went through
+	done     time.Time // its end
+	waiting  int       // what it left for later: a relay owns it, or a draft rests
+	refused  int       // what the primary refused
+	expunges int       // what the primary could only mark as deleted
+	err      error     // why the last pass did not go through; nil after one that did
+	running  bool
 }
 
 func (a *accountRunner) kick() {
@@ -134,25 +137,24 @@ func (a *accountRunner) run() {
 	s := a.domain.s
 	changed, stopWatch := s.Store.Watch(a.account.ID)
 	defer stopWatch()
+	defer a.domain.idles.leave(a)
 	// Accounts start at different moments, so that a thousand of them do not sign in at once.
 	wait := time.Duration(rand.Int64N(int64(s.Every)/4 + 1))
 	failures := 0
 	for {
-		timer := time.NewTimer(wait)
-		select {
-		case <-a.ctx.Done():
-			timer.Stop()
-			return
-		case <-changed:
-		case <-a.wake:
+		if a.await(changed, wait, failures == 0) {
 			failures = 0
-		case <-timer.C:
 		}
-		timer.Stop()
+		if a.ctx.Err() != nil {
+			return
+		}
+		began := time.Now()
 		err := a.once()
 		if a.ctx.Err() != nil {
 			return
 		}
+		// An account that changes all the time leaves some for the others.
+		pause := max(s.Pause-time.Since(began), time.Since(began)/4)
 		wait = s.Every
 		if err != nil {
 			failures = min(failures+1, 6)
@@ -163,7 +165,38 @@ func (a *accountRunner) run() {
 		} else {
 			failures = 0
 		}
+		select {
+		case <-a.ctx.Done():
+		case <-time.After(pause):
+		}
 	}
+}
+
+// await returns when it is time for a pass, and tells whether a person asked for
+// it. Where the account has a place for it, the primary is listened to meanwhile.
+func (a *accountRunner) await(changed <-chan struct{}, wait time.Duration, healthy bool) (kicked bool) {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	ctx, stop := context.WithCancel(a.ctx)
+	var news chan struct{}
+	if healthy && a.inbox.UIDValidity != 0 && a.domain.idles.take(a) {
+		news = make(chan struct{})
+		go func() {
+			defer close(news)
+			a.listen(ctx)
+		}()
+		defer func() { <-news }()
+	}
+	defer stop()
+	select {
+	case <-a.ctx.Done():
+	case <-changed:
+	case <-a.wake:
+		kicked = true
+	case <-news:
+	case <-timer.C:
+	}
+	return kicked
 }
 
 // once runs one pass if the gate lets it.
@@ -171,6 +204,7 @@ func (a *accountRunner) once() error {
 	s := a.domain.s
 	mode, err := s.Gate.Mode(a.ctx, a.account.Domain)
 	if err != nil || mode.Idle() {
+		a.inbox = Token{} // and no listening either
 		return err
 	}
 	if err := a.domain.slots.Acquire(a.ctx, 1); err != nil {
@@ -191,6 +225,10 @@ func (a *accountRunner) once() error {
 		a.state.err = err
 		return err
 	}
-	a.state = accountState{begun: result.started, done: s.Clock.Now(), waiting: result.waiting, refused: result.refused}
+	a.inbox = result.inboxToken()
+	if result.worked() {
+		a.domain.idles.use(a)
+	}
+	a.state = accountState{begun: result.started, done: s.Clock.Now(), waiting: result.waiting, refused: result.refused, expunges: len(result.expunges)}
 	return nil
 }

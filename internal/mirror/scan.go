@@ -10,43 +10,14 @@ import (
 	"relais/internal/record"
 )
 
-// goneIndex holds the linked messages that the primary no longer shows where
-// they were, to recognise them where they went. A move must never look like a
-// deletion, so it is filled from all folders before anything is concluded.
-type goneIndex struct {
-	byHash  map[mail.Hash][]*subject
-	byPrint map[[32]byte][]*subject
-}
-
-// add notes a subject under the server's version of it.
-func (g *goneIndex) add(hash mail.Hash, print [32]byte, s *subject) {
-	if g.byHash == nil {
-		g.byHash, g.byPrint = map[mail.Hash][]*subject{}, map[[32]byte][]*subject{}
-	}
-	g.byHash[hash] = append(g.byHash[hash], s)
-	g.byPrint[print] = append(g.byPrint[print], s)
-}
-
-// take gives a gone subject with that content, one whose hash is equal before
-// one whose fingerprint is; each is given once, so that two identical copies stay two.
-func (g *goneIndex) take(hash mail.Hash, print [32]byte) *subject {
-	for _, s := range g.byHash[hash] {
-		if s.remote == gone {
-			return s
-		}
-	}
-	for _, s := range g.byPrint[print] {
-		if s.remote == gone {
-			return s
-		}
-	}
-	return nil
-}
-
 // scan reads what changed at the primary in every folder that changed at all:
 // changed flags and losses of linked messages become subjects, the rest is fresh.
 func (p *pass) scan(ctx context.Context) error {
-	p.gone = &goneIndex{}
+	for _, i := range p.intents {
+		if i.Kind == link.ExpungeIntent {
+			p.expunges[remoteID{i.Folder, i.UIDValidity, i.UIDNext}] = i.ID
+		}
+	}
 	for _, pr := range p.pairs {
 		if pr.lost {
 			if err := p.lose(ctx, pr, nil); err != nil {
@@ -62,13 +33,48 @@ func (p *pass) scan(ctx context.Context) error {
 			since = Token{}
 		}
 		delta, err := p.far.Scan(ctx, pr.folder.Name, since)
+		if why := refusedBy(err); why != nil { // nothing is concluded about it
+			if err := p.refuseFolder(ctx, "open folder", pr.folder.Name, why); err != nil {
+				return err
+			}
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("scan %q: %w", pr.folder.Name, err)
+		}
+		if err := p.older(ctx, pr, &delta); err != nil {
+			return err
 		}
 		pr.delta = &delta
 		if err := p.sift(ctx, pr); err != nil {
 			return err
 		}
+		if err := p.proceed(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// older notices that a folder was set back to an older copy: it would give UIDs
+// again that stood for other messages. A person decides; what the older copy
+// shows is then matched by content.
+func (p *pass) older(ctx context.Context, pr *pair, delta *Delta) error {
+	then := pr.folder.Token
+	if delta.Token.UIDValidity != then.UIDValidity || delta.Token.UIDNext == 0 || delta.Token.UIDNext >= then.UIDNext {
+		return nil
+	}
+	if p.freeze.Decision == link.Undecided {
+		return p.trip(ctx, "the primary was set back to an older copy",
+			map[string]any{"folder": pr.folder.Name, "uidnext": delta.Token.UIDNext, "uidnext_before": then.UIDNext})
+	}
+	pr.loss, pr.setBack = merge.Reset, true
+	if !delta.Complete {
+		again, err := p.far.Scan(ctx, pr.folder.Name, Token{})
+		if err != nil {
+			return err
+		}
+		*delta = again
 	}
 	return nil
 }
@@ -83,32 +89,52 @@ func unchanged(pr *pair) bool {
 // sift sorts a folder's items: known ones by their links, the others are fresh.
 func (p *pass) sift(ctx context.Context, pr *pair) error {
 	run := freshRun{pair: pr}
-	seen := map[uint32]bool{}
+	seen := make(map[uint32]bool, len(pr.delta.Items))
+	var undeleted, expunged []link.IntentID
 	err := p.s.Store.View(ctx, func(ctx context.Context, tx *record.Tx) error {
-		for _, item := range pr.delta.Items {
-			seen[item.UID] = true
-			l, ok, err := tx.Link.ByRemote(ctx, pr.folder.Key, pr.delta.Token.UIDValidity, item.UID)
+		run.items, undeleted, expunged = nil, nil, nil
+		known := map[uint32]*link.Link{}
+		validity := pr.delta.Token.UIDValidity
+		if pr.loss != merge.Reset {
+			links, err := tx.Link.OfFolder(ctx, pr.folder.Key)
 			if err != nil {
 				return err
 			}
-			if !ok {
+			for i, l := range links {
+				if l.UIDValidity == validity {
+					known[l.UID] = &links[i]
+				}
+			}
+		}
+		for _, item := range pr.delta.Items {
+			if seen[item.UID] {
+				continue
+			}
+			seen[item.UID] = true
+			flags := bounded(item.Flags)
+			l := known[item.UID]
+			if l == nil {
+				if intent, waits := p.expunges[remoteID{pr.folder.Key, validity, item.UID}]; waits {
+					if flags.Has(mail.Deleted) {
+						continue
+					}
+					undeleted = append(undeleted, intent) // a person wants it after all
+				}
 				run.items = append(run.items, item)
 				continue
 			}
-			flags := item.Flags
 			if flags.Equal(l.Base.Without(l.Unkept)) || flags.Equal(l.Base) {
 				continue
 			}
 			s := p.subjectOf(l.Placement)
-			s.link, s.remote, s.there = &l, present, merge.State{Mailbox: pr.folder.Mailbox, Flags: flags}
+			s.link, s.remote, s.there = l, present, merge.State{Mailbox: pr.folder.Mailbox, Flags: flags}
 		}
 		for _, uid := range pr.delta.Vanished {
-			l, ok, err := tx.Link.ByRemote(ctx, pr.folder.Key, pr.delta.Token.UIDValidity, uid)
-			if err != nil {
-				return err
+			if intent, waits := p.expunges[remoteID{pr.folder.Key, validity, uid}]; waits {
+				expunged = append(expunged, intent)
 			}
-			if ok {
-				if err := p.miss(ctx, tx, l, merge.Deleted); err != nil {
+			if l := known[uid]; l != nil {
+				if err := p.miss(ctx, tx, *l, merge.Deleted); err != nil {
 					return err
 				}
 			}
@@ -122,9 +148,16 @@ func (p *pass) sift(ctx context.Context, pr *pair) error {
 		p.fresh = append(p.fresh, run)
 	}
 	if pr.delta.Complete || pr.delta.Reset {
-		return p.lose(ctx, pr, seen)
+		for id, intent := range p.expunges {
+			if id.folder == pr.folder.Key && (id.validity != pr.delta.Token.UIDValidity || !seen[id.uid]) {
+				expunged = append(expunged, intent)
+			}
+		}
+		if err := p.lose(ctx, pr, seen); err != nil {
+			return err
+		}
 	}
-	return nil
+	return p.endExpunges(ctx, undeleted, expunged)
 }
 
 // lose notes as gone every link of a folder whose UID was not seen there.
@@ -135,10 +168,14 @@ func (p *pass) lose(ctx context.Context, pr *pair, seen map[uint32]bool) error {
 			return err
 		}
 		for _, l := range links {
-			if pr.delta != nil && l.UIDValidity == pr.delta.Token.UIDValidity && seen[l.UID] {
+			if pr.loss == merge.Deleted && pr.delta != nil && l.UIDValidity == pr.delta.Token.UIDValidity && seen[l.UID] {
 				continue
 			}
-			if err := p.miss(ctx, tx, l, pr.loss); err != nil {
+			loss := pr.loss
+			if loss == merge.Deleted && pr.delta != nil && l.UIDValidity != pr.delta.Token.UIDValidity {
+				loss = merge.Reset
+			}
+			if err := p.miss(ctx, tx, l, loss); err != nil {
 				return err
 			}
 		}
@@ -161,4 +198,12 @@ func (p *pass) miss(ctx context.Context, tx *record.Tx, l link.Link, loss merge.
 	}
 	p.gone.add(hash, print, s)
 	return nil
+}
+
+// bounded cuts what a message may have more keywords at a primary than here.
+func bounded(f mail.Flags) mail.Flags {
+	if len(f.Keywords) > mail.MaxKeywords {
+		f.Keywords = f.Keywords[:mail.MaxKeywords]
+	}
+	return f
 }

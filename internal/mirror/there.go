@@ -3,9 +3,9 @@ package mirror
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 
+	"relais/internal/link"
 	"relais/internal/mail"
 	"relais/internal/mirror/merge"
 	"relais/internal/record"
@@ -21,6 +21,9 @@ func (p *pass) writeThere(ctx context.Context) error {
 	}
 	for _, stage := range []func(context.Context) error{p.appendThere, p.flagThere, p.moveThere, p.deleteThere} {
 		if err := stage(ctx); err != nil {
+			return err
+		}
+		if err := p.proceed(ctx); err != nil {
 			return err
 		}
 	}
@@ -56,12 +59,20 @@ func batches[K comparable](subjects []*subject, key func(*subject) K) ([]K, map[
 // commandUIDs bounds the UIDs of one command.
 const commandUIDs = 500
 
+// readOnly tells whether nothing can be written to the folder.
+func (pr *pair) readOnly() bool {
+	if pr.delta != nil {
+		return pr.delta.ReadOnly
+	}
+	return pr.folder.ReadOnly
+}
+
 // primaryHas is what the primary has of a subject's message before this stage.
-func (s *subject) primaryHas() merge.State {
+func (p *pass) primaryHas(s *subject) merge.State {
 	if s.remote == present || s.link == nil {
 		return s.there
 	}
-	return merge.State{Mailbox: s.link.BaseMailbox, Flags: s.link.Base.Without(s.link.Unkept)}
+	return merge.State{Mailbox: p.baseMailbox(s.link), Flags: s.link.Base.Without(s.link.Unkept)}
 }
 
 // flagThere sets flags there. Flags that the folder can't keep are noted as
@@ -74,26 +85,21 @@ func (p *pass) flagThere(ctx context.Context) error {
 	todo := p.ordered(func(s *subject) bool { return s.out.FlagsThere })
 	keys, groups := batches(todo, func(s *subject) key {
 		pr, _ := s.where(p)
-		has := s.primaryHas().Flags
-		add, unkept := keepable(pr, s.out.Flags.Without(has))
+		add, unkept, remove := p.difference(pr, s)
 		s.unkept = s.unkept.Union(unkept)
-		return key{pr, add.String(), has.Without(s.out.Flags).String()}
+		return key{pr, add.String(), remove.String()}
 	})
 	for _, k := range keys {
 		for group := range slices.Chunk(groups[k], commandUIDs) {
-			has := group[0].primaryHas().Flags
-			add, _ := keepable(k.pair, group[0].out.Flags.Without(has))
-			remove := has.Without(group[0].out.Flags)
+			add, _, remove := p.difference(k.pair, group[0])
 			if !add.Equal(mail.Flags{}) || !remove.Equal(mail.Flags{}) {
-				err := p.far.SetFlags(ctx, k.pair.folder.Name, p.uids(group), add, remove)
-				if refused, ok := errors.AsType[*Refused](err); ok {
-					if err := p.refuseAll(ctx, group, "set flags", k.pair, refused); err != nil {
+				if err := p.setFlags(ctx, k.pair, group, add, remove); err != nil {
+					if why := refusedBy(err); why == nil {
+						return err
+					} else if err := p.refuse(ctx, group, "set flags", k.pair, why); err != nil {
 						return err
 					}
 					continue
-				}
-				if err != nil {
-					return err
 				}
 			}
 			for _, s := range group {
@@ -102,6 +108,20 @@ func (p *pass) flagThere(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (p *pass) setFlags(ctx context.Context, pr *pair, group []*subject, add, remove mail.Flags) error {
+	if pr.readOnly() {
+		return readOnly
+	}
+	return p.far.SetFlags(ctx, pr.folder.Name, p.uids(group), add, remove)
+}
+
+// difference is what is to be added and removed at the primary, and what of it the folder can't keep.
+func (p *pass) difference(pr *pair, s *subject) (add, unkept, remove mail.Flags) {
+	has := p.primaryHas(s).Flags
+	add, unkept = keepable(pr, s.out.Flags.Without(has))
+	return add, unkept, has.Without(s.out.Flags)
 }
 
 // keepable parts flags into those that the folder keeps and those that it does not.
@@ -126,81 +146,60 @@ func keepable(pr *pair, f mail.Flags) (keeps, unkept mail.Flags) {
 	return keeps, unkept
 }
 
-// moveThere moves messages there and notes where they went.
-func (p *pass) moveThere(ctx context.Context) error {
-	type key struct{ from, to *pair }
-	todo := p.ordered(func(s *subject) bool { return s.out.MoveThere })
-	keys, groups := batches(todo, func(s *subject) key {
-		from, _ := s.where(p)
-		return key{from, p.byBox[s.out.Mailbox]}
-	})
-	for _, k := range keys {
-		if k.to == nil || k.to.lost {
-			// The folder is made by the next pass.
-			p.waiting += len(groups[k])
-			if err := p.laterAll(ctx, groups[k]); err != nil {
+// deleteThere removes messages that were deleted here.
+func (p *pass) deleteThere(ctx context.Context) error {
+	todo := p.ordered(func(s *subject) bool { return s.out.Op == merge.DeleteThere })
+	keys, groups := batches(todo, func(s *subject) *pair { pr, _ := s.where(p); return pr })
+	for _, pr := range keys {
+		for group := range slices.Chunk(groups[pr], commandUIDs) {
+			if err := p.deleteGroup(ctx, pr, group); err != nil {
 				return err
-			}
-			continue
-		}
-		for group := range slices.Chunk(groups[k], commandUIDs) {
-			moved, err := p.far.Move(ctx, k.from.folder.Name, p.uids(group), k.to.folder.Name)
-			if refused, ok := errors.AsType[*Refused](err); ok {
-				if err := p.refuseAll(ctx, group, "move", k.to, refused); err != nil {
-					return err
-				}
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			went := map[uint32]Moved{}
-			for _, m := range moved {
-				went[m.From] = m
-			}
-			for _, s := range group {
-				_, uid := s.where(p)
-				s.moved = true
-				s.folder, s.uid, s.validity = k.to, went[uid].To, went[uid].UIDValidity
 			}
 		}
 	}
 	return nil
 }
 
-// deleteThere removes messages that were deleted here, except those whose whole folder goes.
-func (p *pass) deleteThere(ctx context.Context) error {
-	todo := p.ordered(func(s *subject) bool { return s.out.Op == merge.DeleteThere })
-	keys, groups := batches(todo, func(s *subject) *pair { pr, _ := s.where(p); return pr })
-	for _, pr := range keys {
-		for group := range slices.Chunk(groups[pr], commandUIDs) {
-			pending, err := p.far.Delete(ctx, pr.folder.Name, p.uids(group))
-			if refused, ok := errors.AsType[*Refused](err); ok {
-				if err := p.refuseAll(ctx, group, "delete", pr, refused); err != nil {
+func (p *pass) deleteGroup(ctx context.Context, pr *pair, group []*subject) error {
+	var pending bool
+	var err error = readOnly
+	if !pr.readOnly() {
+		pending, err = p.far.Delete(ctx, pr.folder.Name, p.uids(group))
+	}
+	if why := refusedBy(err); why != nil {
+		return p.refuse(ctx, group, "delete", pr, why)
+	}
+	if err != nil {
+		return err
+	}
+	return p.update(ctx, func(ctx context.Context, tx *record.Tx) error {
+		for _, s := range group {
+			s.deleted = true
+			id := remoteID{pr.folder.Key, s.validityThere(p), 0}
+			_, id.uid = s.where(p)
+			if pending {
+				intent, err := tx.Link.BeginIntent(ctx, link.Intent{Account: p.acct.ID, Kind: link.ExpungeIntent, Placement: s.placement.ID,
+					Folder: id.folder, UIDValidity: id.validity, UIDNext: id.uid})
+				if err != nil {
+					return err
+				}
+				p.expunges[id] = intent
+			}
+			if s.link == nil { // a relayed copy of what was deleted here
+				if err := p.seen(ctx, tx, s, 0); err != nil {
 					return err
 				}
 				continue
 			}
-			if err != nil {
+			if err := tx.Link.Close(ctx, s.link.ID); err != nil {
 				return err
 			}
-			if pending {
-				p.log.Info("pending expunge: the server can't delete single messages", "folder", pr.folder.Name, "messages", len(group))
-			}
-			err = p.s.Store.Update(ctx, func(ctx context.Context, tx *record.Tx) error {
-				for _, s := range group {
-					if err := tx.Link.Close(ctx, s.link.ID); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-			if err != nil {
+			if err := p.clear(ctx, tx, s); err != nil {
 				return err
 			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // uids are the UIDs of the subjects in the folder where the primary has them.
@@ -211,4 +210,17 @@ func (p *pass) uids(group []*subject) []uint32 {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// validityThere is the UIDVALIDITY under which the primary has the message.
+func (s *subject) validityThere(p *pass) uint32 {
+	switch {
+	case s.validity != 0:
+		return s.validity
+	case s.folder == nil:
+		return s.link.UIDValidity
+	case s.folder.delta != nil:
+		return s.folder.delta.Token.UIDValidity
+	}
+	return s.folder.there.Token.UIDValidity
 }

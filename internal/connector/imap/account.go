@@ -43,6 +43,24 @@ func (c *Conn) Namespaces(ctx context.Context) ([]Namespace, error) {
 	return []Namespace{root}, err
 }
 
+// namespace is the default personal namespace; it is asked for once.
+func (c *Conn) namespace(ctx context.Context) (Namespace, error) {
+	c.mu.Lock()
+	known := c.space
+	c.mu.Unlock()
+	if known != nil {
+		return *known, nil
+	}
+	spaces, err := c.Namespaces(ctx)
+	if err != nil {
+		return Namespace{}, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.space = &spaces[0]
+	return spaces[0], nil
+}
+
 // namespaceData reads what follows "* NAMESPACE ".
 func (c *Conn) namespaceData() {
 	d := c.dec

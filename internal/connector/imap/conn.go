@@ -127,6 +127,7 @@ type Conn struct {
 	handler  Handler
 	selected string // mailbox, "" when none
 	modseqs  bool   // it keeps mod-sequences
+	space    *Namespace
 	bye      *imap.Status
 	err      error // why it ended
 	oddities int

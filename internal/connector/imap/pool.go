@@ -104,6 +104,9 @@ func NewPool(cfg PoolConfig) *Pool {
 	return &Pool{cfg: cfg, accounts: map[string]*account{}, changed: make(chan struct{})}
 }
 
+// Max is how many connections there may be in all.
+func (p *Pool) Max() int { return p.cfg.Max }
+
 // Lease gives a signed-in connection of the account: one that was given back,
 // else a new one. It waits while all that are allowed are lent. While the
 // server is left alone after a refusal it fails at once with a *BackOffError.

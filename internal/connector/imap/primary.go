@@ -3,6 +3,7 @@ package imapconn
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 
 	"relais/internal/fault"
@@ -15,9 +16,13 @@ import (
 func NewPrimary(pool *Pool) mirror.Primary { return &primary{pool: pool} }
 
 type primary struct {
-	pool   *Pool
-	noDots atomic.Bool // see folderNames
+	pool     *Pool
+	noDots   atomic.Bool // see folderNames
+	recalled sync.Map    // logins whose folders were looked at for it
 }
+
+// MaxSessions is the pool's limit.
+func (p *primary) MaxSessions() int { return p.pool.Max() }
 
 // Close ends the pool and its connections.
 func (p *primary) Close() error { return p.pool.Close() }
@@ -29,10 +34,12 @@ func (p *primary) Open(ctx context.Context, login string) (mirror.Session, error
 		return nil, err
 	}
 	s := &session{Lease: lease, names: folderNames{noDots: &p.noDots}}
-	spaces, err := lease.Namespaces(ctx)
-	if err == nil {
-		s.names.Namespace = spaces[0]
-		err = s.names.recall(ctx, lease.Conn)
+	space, err := lease.namespace(ctx)
+	s.names.Namespace = space
+	if _, done := p.recalled.Load(login); err == nil && !done {
+		if err = s.names.recall(ctx, lease.Conn); err == nil {
+			p.recalled.Store(login, true)
+		}
 	}
 	if err != nil {
 		lease.Release()
@@ -77,8 +84,8 @@ func (s *session) Folders(ctx context.Context) ([]mirror.Folder, error) {
 	out := make([]mirror.Folder, 0, len(boxes))
 	for _, b := range boxes {
 		name, ours := s.names.decode(b.Name)
-		if !ours || (b.Status == nil && b.StatusErr != nil) {
-			continue // another's namespace, or a folder that this account may not open
+		if !ours {
+			continue // another's namespace
 		}
 		f := mirror.Folder{Name: name, Role: b.Role, NoSelect: b.NoSelect, Subscribed: b.Subscribed}
 		if b.Status != nil {
@@ -91,6 +98,12 @@ func (s *session) Folders(ctx context.Context) ([]mirror.Folder, error) {
 	}
 	return out, nil
 }
+
+// Bounds on what one folder may make us hold: a server can claim anything.
+const (
+	maxItems    = 5_000_000 // messages
+	maxVanished = 200_000   // UIDs that QRESYNC says are gone; beyond it all flags are read instead
+)
 
 // Scan opens the folder and asks what changed since the token: by QRESYNC where
 // it is offered, else by a pass over the flags of every message.
@@ -113,15 +126,22 @@ func (s *session) Scan(ctx context.Context, folder string, since mirror.Token) (
 		d.Permanent, d.AnyWord = mail.ParseFlags(sel.PermanentFlags...), sel.Keeps("$relais-any")
 	}
 	item := func(m *Message) error {
+		if len(d.Items) >= maxItems {
+			return fault.New(fault.OverLimit, "the primary lists more than %d messages in %q", maxItems, folder)
+		}
 		d.Items = append(d.Items, mirror.Item{UID: m.UID, Flags: m.Flags, Modseq: m.ModSeq})
 		d.Token.UIDNext = max(d.Token.UIDNext, m.UID+1)
 		return nil
 	}
-	if quick && !d.Reset && sel.HighestModSeq != 0 {
+	// A position below the one that we had is that of an index made anew: it tells nothing.
+	vanished := sel.Vanished.Resolve(sel.UIDNext)
+	if quick && !d.Reset && sel.UIDNext != 0 && sel.HighestModSeq >= since.HighestModseq && vanished.Count() <= maxVanished {
 		for _, m := range sel.Changed {
-			_ = item(m)
+			if err := item(m); err != nil {
+				return d, err
+			}
 		}
-		for uid := range sel.Vanished.Resolve(d.Token.UIDNext).All() {
+		for uid := range vanished.All() {
 			d.Vanished = append(d.Vanished, uid)
 		}
 		return d, nil
@@ -199,20 +219,21 @@ func (s *session) SetFlags(ctx context.Context, folder string, uids []uint32, ad
 	return nil
 }
 
-// Move moves messages; a server without MOVE copies, tells the copies, and only
-// then removes the originals.
+// Move moves messages.
 func (s *session) Move(ctx context.Context, folder string, uids []uint32, to string) ([]mirror.Moved, error) {
+	return s.copy(ctx, s.Conn.Move, folder, uids, to)
+}
+
+// Copy copies messages.
+func (s *session) Copy(ctx context.Context, folder string, uids []uint32, to string) ([]mirror.Moved, error) {
+	return s.copy(ctx, s.Conn.Copy, folder, uids, to)
+}
+
+func (s *session) copy(ctx context.Context, do func(context.Context, imap.NumSet, string) (Copied, error), folder string, uids []uint32, to string) ([]mirror.Moved, error) {
 	if err := s.open(ctx, folder); err != nil {
 		return nil, err
 	}
-	set, target := imap.NumSetOf(uids...), s.names.encode(to)
-	var copied Copied
-	var err error
-	if s.Has(imap.CapMove) {
-		copied, err = s.Conn.Move(ctx, set, target)
-	} else if copied, err = s.Copy(ctx, set, target); err == nil {
-		_, err = s.Delete(ctx, folder, uids)
-	}
+	copied, err := do(ctx, imap.NumSetOf(uids...), s.names.encode(to))
 	if err != nil {
 		return nil, refusal(err)
 	}
@@ -284,12 +305,17 @@ func (s *session) Subscribe(ctx context.Context, folder string, on bool) error {
 	return refusal(s.Unsubscribe(ctx, s.names.encode(folder)))
 }
 
-// Wait returns when the folder has news or ctx ends.
-func (s *session) Wait(ctx context.Context, folder string) error {
-	if err := s.open(ctx, folder); err != nil {
-		return err
+// Wait returns when the folder is not as it was, or ctx ends. The end of ctx ends
+// the waiting and not a command, which would end the connection.
+func (s *session) Wait(ctx context.Context, folder string, since mirror.Token) error {
+	sel, err := s.Select(context.WithoutCancel(ctx), s.names.encode(folder), SelectOptions{})
+	if err != nil {
+		return refusal(err)
 	}
-	_, err := s.Idle(ctx)
+	if sel.UIDValidity != since.UIDValidity || sel.UIDNext > since.UIDNext || sel.HighestModSeq > since.HighestModseq || sel.Exists != since.Messages {
+		return nil
+	}
+	_, err = s.Idle(ctx)
 	return err
 }
 

@@ -111,13 +111,24 @@ func walkPrimary(t *testing.T, s mirror.Session) {
 	if err := s.SetFlags(t.Context(), folder, []uint32{2}, mail.ParseFlags(`\Flagged`, "a"), mail.ParseFlags(`\Seen`)); err != nil {
 		t.Error(err)
 	}
-	if _, err := s.Move(t.Context(), folder, []uint32{1}, "Archive/2025"); err == nil {
+	move := func(to string) error {
+		if s.Caps().Move {
+			_, err := s.Move(t.Context(), folder, []uint32{1}, to)
+			return err
+		}
+		_, err := s.Copy(t.Context(), folder, []uint32{1}, to)
+		if err == nil {
+			_, err = s.Delete(t.Context(), folder, []uint32{1})
+		}
+		return err
+	}
+	if err := move("Archive/2025"); err == nil {
 		t.Error("moved to a folder that is not there")
 	}
 	if err := s.CreateFolder(t.Context(), "Archive/2025", ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Move(t.Context(), folder, []uint32{1}, "Archive/2025"); err != nil {
+	if err := move("Archive/2025"); err != nil {
 		t.Fatal(err)
 	}
 	pending, err := s.Delete(t.Context(), folder, []uint32{3})

@@ -154,7 +154,8 @@ func testLinks(t *testing.T, b *Bundle) {
 	b.Clock.Advance(time.Second)
 	b.Do(func(ctx context.Context, tx *record.Tx) error {
 		l.Base = mail.ParseFlags(`\Seen`, "$Label1")
-		return tx.Link.Rebase(ctx, l)
+		_, err = tx.Link.Rebase(ctx, l)
+		return err
 	})
 	b.See(func(ctx context.Context, tx *record.Tx) error {
 		now, ok, err := tx.Link.ByRemote(ctx, l.Folder, 9, 4)
