@@ -83,10 +83,11 @@ func (r reconciler) Reconcile(ctx context.Context, d directory.Domain, _ string,
 		_, err := tx.Continuity.AddReport(ctx, continuity.Report{Domain: d.ID, Kind: "reconcile", JSON: file})
 		return err
 	})
-	return file, unexplained(report) > 0, err
+	return file, report.Open() > 0, err
 }
 
-// unexplained counts the differences that nothing explains.
+// unexplained counts the differences that nothing explains. While neither side
+// moves nothing is under way: what is, must be waited for.
 func unexplained(r *reconcile.Report) int {
 	n := 0
 	for _, d := range r.Differences {

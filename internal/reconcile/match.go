@@ -78,13 +78,12 @@ func match(ledger []*here, primary []*there) {
 	}
 }
 
-// compare turns both sides, matched, into differences and counts.
+// compare turns both sides, matched, into differences, and counts the messages.
 func compare(email string, ledger []*here, primary []*there) (Counts, []Difference) {
 	c := Counts{Here: len(ledger), There: len(primary)}
 	var out []Difference
 	note := func(d Difference) {
 		d.Account = email
-		c.count(d.Kind)
 		out = append(out, d)
 	}
 	known := map[[32]byte]bool{}

@@ -41,7 +41,7 @@ func (r *Reconciler) Run(ctx context.Context, domain directory.Domain, primary d
 	if err != nil {
 		return nil, err
 	}
-	defer far.Close()
+	defer func() { _ = far.Close() }()
 	var people []directory.Person
 	err = r.Store.View(ctx, func(ctx context.Context, tx *record.Tx) (err error) {
 		people, err = tx.Directory.PeopleOfDomain(ctx, domain.ID)
@@ -86,6 +86,7 @@ func (r *Reconciler) Run(ctx context.Context, domain directory.Domain, primary d
 
 // account walks one account on both sides.
 func (r *Reconciler) account(ctx context.Context, far mirror.Primary, person directory.Person, since time.Time) (Counts, []Difference, []Refused, error) {
+	began := r.Clock.Now()
 	primary, err := walk(ctx, far, person)
 	if err != nil {
 		return Counts{}, nil, nil, err
@@ -109,6 +110,15 @@ func (r *Reconciler) account(ctx context.Context, far mirror.Primary, person dir
 	match(ledger, primary)
 	counts, differences := compare(person.Email, ledger, primary)
 	explain(differences, refused)
+	err = r.Store.View(ctx, func(ctx context.Context, tx *record.Tx) error {
+		return underWay(ctx, tx, person, began, differences)
+	})
+	if err != nil {
+		return Counts{}, nil, nil, err
+	}
+	for _, d := range differences {
+		counts.count(d.Kind)
+	}
 	counts.Refused = len(refused)
 	counts.add(happened)
 	return counts, differences, refused, nil
@@ -124,7 +134,7 @@ func walk(ctx context.Context, far mirror.Primary, person directory.Person) ([]*
 	if err != nil {
 		return nil, err
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	folders, err := s.Folders(ctx)
 	if err != nil {
 		return nil, err
@@ -233,7 +243,14 @@ func refusals(ctx context.Context, tx *record.Tx, person directory.Person) ([]Re
 			Words: r.Words, At: r.LastAt, AcceptedBy: r.AcceptedBy})
 	}
 	duties, err := tx.Duty.OfAccount(ctx, person.Account, duty.Refused, duty.Unseen, duty.Accepted)
+	if err != nil {
+		return nil, err
+	}
 	for _, d := range duties {
+		placed, err := tx.Mailbox.Placement(ctx, d.Placement)
+		if err == nil && !placed.Live() {
+			continue // deleted here since: nothing is owed any more
+		}
 		words, by := d.Reply, ""
 		if d.State == duty.Unseen {
 			words = "handed over, and not seen in the mailbox: " + d.Reply
@@ -243,7 +260,7 @@ func refusals(ctx context.Context, tx *record.Tx, person directory.Person) ([]Re
 		}
 		out = append(out, Refused{Account: person.Email, Placement: d.Placement, Operation: "relay", Words: words, At: d.HandedAt, AcceptedBy: by})
 	}
-	return out, err
+	return out, nil
 }
 
 // explain marks the differences that a refusal accounts for.

@@ -27,6 +27,9 @@ const (
 	Folder  Kind = "folder"  // on both sides in other folders
 	Date    Kind = "date"    // on both sides with another INTERNALDATE, although the mirror set it
 	Content Kind = "content" // the primary has other bytes than those it gave back before
+
+	// UnderWay is none yet: the relay or the next pass of the mirror is about to settle it.
+	UnderWay Kind = "under way"
 )
 
 // Difference is one message that is not as the ledger has it.
@@ -73,6 +76,8 @@ type Counts struct {
 	Date    int `json:"date"`
 	Content int `json:"content"`
 	Refused int `json:"refused"`
+
+	UnderWay int `json:"under_way"`
 }
 
 func (c *Counts) add(d Counts) {
@@ -80,6 +85,7 @@ func (c *Counts) add(d Counts) {
 		{&c.Received, &d.Received}, {&c.Sent, &d.Sent}, {&c.Moved, &d.Moved}, {&c.Flagged, &d.Flagged}, {&c.Deleted, &d.Deleted},
 		{&c.Here, &d.Here}, {&c.There, &d.There}, {&c.Matched, &d.Matched}, {&c.Lost, &d.Lost}, {&c.Doubled, &d.Doubled},
 		{&c.Extra, &d.Extra}, {&c.Flags, &d.Flags}, {&c.Folder, &d.Folder}, {&c.Date, &d.Date}, {&c.Content, &d.Content}, {&c.Refused, &d.Refused},
+		{&c.UnderWay, &d.UnderWay},
 	} {
 		*p.to += *p.from
 	}
@@ -102,6 +108,8 @@ func (c *Counts) count(k Kind) {
 		c.Date++
 	case Content:
 		c.Content++
+	case UnderWay:
+		c.UnderWay++
 	}
 }
 
@@ -124,11 +132,12 @@ type Report struct {
 	Refused     []Refused    `json:"refused"`
 }
 
-// Open counts the differences that the refused list does not explain.
+// Open counts the differences that neither the refused list explains nor the
+// mirror is about to settle.
 func (r *Report) Open() int {
 	n := 0
 	for _, d := range r.Differences {
-		if !d.Expected {
+		if !d.Expected && d.Kind != UnderWay {
 			n++
 		}
 	}
