@@ -67,7 +67,7 @@ func BenchmarkAppend(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				defer s.Close()
+				defer func() { _ = s.Close() }()
 				b.SetBytes(int64(len(body)))
 				b.ReportAllocs()
 				var left atomic.Int64
@@ -102,7 +102,7 @@ func BenchmarkRead(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			defer s.Close()
+			defer func() { _ = s.Close() }()
 			body := message(rand.New(rand.NewPCG(1, 2)), size)
 			h := mail.Sum(body)
 			refs, err := s.Append(b.Context(), []Put{{1, h, body}})

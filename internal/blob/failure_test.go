@@ -89,7 +89,7 @@ func openTest(t *testing.T, dir string, f folder, rotate int64) *Packs {
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
-	t.Cleanup(func() { s.Close() })
+	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
 

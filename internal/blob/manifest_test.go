@@ -39,7 +39,7 @@ func openWithRows(t *testing.T) (*Packs, ledger) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.Close() })
+	t.Cleanup(func() { _ = s.Close() })
 	return s, rows
 }
 

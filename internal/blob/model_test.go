@@ -25,7 +25,7 @@ func TestRandomOperations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }()
 		var rows blobtest.Rows
 		var store *blob.Packs
 		open := func() {
@@ -36,7 +36,7 @@ func TestRandomOperations(t *testing.T) {
 			store = s
 		}
 		open()
-		defer func() { store.Close() }()
+		defer func() { _ = store.Close() }()
 		model := map[blobtest.Name][]byte{}
 
 		appendSome := func(t *rapid.T) {

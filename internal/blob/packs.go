@@ -97,11 +97,11 @@ func Open(ctx context.Context, cfg Config) (*Packs, error) {
 	}
 	s := &Packs{cfg: cfg, lock: held, packs: map[uint64]*pack{}}
 	if err := s.load(ctx); err != nil {
-		s.release()
+		_ = s.release()
 		return nil, err
 	}
 	if s.coder, err = newCoder(cfg.Keys); err != nil {
-		s.release()
+		_ = s.release()
 		return nil, err
 	}
 	s.queue.start(s.commit)

@@ -209,7 +209,7 @@ func TestPrimaryMovedToAWrongAddressIsNoOutage(t *testing.T) {
 
 func TestOutageDuringARestartIsStillAnOutage(t *testing.T) {
 	t.Parallel()
-	virtual(t, directory.Auto, nil, func(t *testing.T, b *bundle, s *server) {
+	virtual(t, directory.Auto, nil, func(_ *testing.T, b *bundle, s *server) {
 		s.state.Store(refuses)
 		b.restart()
 		b.await(continuity.Active)

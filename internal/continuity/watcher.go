@@ -101,7 +101,7 @@ func (w *watcher) run() {
 	}
 	w.recall()
 	// Domains start at different moments, so that a thousand of them do not ask at once.
-	wait := time.Duration(rand.Int64N(int64(w.soonest()/4) + 1))
+	wait := time.Duration(rand.Int64N(int64(w.soonest()/4) + 1)) //nolint:gosec // no secret
 	for {
 		timer := time.NewTimer(wait)
 		select {

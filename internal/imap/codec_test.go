@@ -64,7 +64,7 @@ func TestTokens(t *testing.T) {
 	d.SP()
 	want(d.Date(), time.Date(1994, 2, 1, 0, 0, 0, 0, time.UTC))
 	d.CRLF()
-	if d.Peek() != 0 || d.Err() != io.EOF {
+	if d.Peek() != 0 || !errors.Is(d.Err(), io.EOF) {
 		t.Error("after the last line:", d.Err())
 	}
 }

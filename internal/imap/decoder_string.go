@@ -132,11 +132,12 @@ func (d *Decoder) literal(limit int64) {
 		// The bytes of a non-synchronising literal come anyway: DiscardLine
 		// passes over them, unless they are more than may ever be sent.
 		d.Fail(&LimitError{"literal", limit})
-		if d.opt.Server && !nonSync {
+		switch {
+		case d.opt.Server && !nonSync:
 			d.over = true
-		} else if size <= d.opt.MaxLiteral {
+		case size <= d.opt.MaxLiteral:
 			d.open.left = size
-		} else {
+		default:
 			d.err = hopeless{d.err}
 		}
 		return

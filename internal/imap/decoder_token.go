@@ -115,8 +115,7 @@ func (d *Decoder) Atom() string { return d.word(isAtom, "an atom") }
 
 // Tag is a command's tag, or "*" or "+" before a response.
 func (d *Decoder) Tag() string {
-	switch c := d.Peek(); {
-	case !d.opt.Server && (c == '*' || c == '+'):
+	if c := d.Peek(); !d.opt.Server && (c == '*' || c == '+') {
 		d.next()
 		return string(rune(c))
 	}

@@ -197,14 +197,14 @@ func (e *Encoder) String(s string) *Encoder {
 	if !special {
 		return e.Raw(`"`).Raw(s).Raw(`"`)
 	}
-	b := append(e.scratch[:0], '"')
+	e.scratch = append(e.scratch[:0], '"')
 	for i := range len(s) {
 		if s[i] == '"' || s[i] == '\\' {
-			b = append(b, '\\')
+			e.scratch = append(e.scratch, '\\')
 		}
-		b = append(b, s[i])
+		e.scratch = append(e.scratch, s[i])
 	}
-	e.scratch = append(b, '"')
+	e.scratch = append(e.scratch, '"')
 	return e.raw(e.scratch)
 }
 

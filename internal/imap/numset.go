@@ -51,7 +51,7 @@ func (s *NumSet) AddRange(first, last uint32) {
 			set[n-1].Last = last
 			return
 		}
-		*s = append(set, Range{first, last})
+		*s = append(*s, Range{first, last})
 		return
 	}
 	// The first range that overlaps or touches, and the first beyond.

@@ -56,7 +56,7 @@ func Load(path string) (*Keyring, error) {
 		}
 		return nil, fault.Wrap(err, code, "the key file cannot be opened")
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	st, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("key file: %w", err)
@@ -116,7 +116,7 @@ func writeOnce(path string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }()
 	_, err = f.Write(text)
 	if err == nil {
 		err = f.Sync()
@@ -134,6 +134,6 @@ func writeOnce(path string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	defer d.Close()
+	defer func() { _ = d.Close() }()
 	return d.Sync()
 }

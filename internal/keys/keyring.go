@@ -11,7 +11,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"log/slog"
 	"strconv"
 
@@ -35,7 +34,7 @@ type keyID [idSize]byte
 
 func idOf(key []byte) keyID {
 	h := sha256.New()
-	io.WriteString(h, "relais key id 1")
+	h.Write([]byte("relais key id 1"))
 	h.Write(key)
 	return keyID(h.Sum(nil)[:idSize])
 }

@@ -2,7 +2,8 @@ package mail
 
 import "time"
 
-// Row numbers of the record, each its own type so that the compiler keeps them apart. 0 is none.
+// TenantID and those below are row numbers of the record, each its own type so
+// that the compiler keeps them apart. 0 is none.
 type (
 	TenantID    int64 // a company: what is isolated, keyed and erased as one
 	DomainID    int64

@@ -25,7 +25,7 @@ func FuzzDecodeSummary(f *testing.F) {
 		s := SummaryOf(raw)
 		f.Add(s.Encode())
 	})
-	f.Fuzz(func(t *testing.T, b []byte) {
+	f.Fuzz(func(_ *testing.T, b []byte) {
 		if s, err := DecodeSummary(b); err == nil {
 			s.Encode()
 		}

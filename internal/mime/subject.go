@@ -41,7 +41,7 @@ func cutReply(s string) (string, bool) {
 		}
 		s = rest
 	}
-	n := 0
+	var n int
 	switch {
 	case hasFoldPrefix(s, "fwd"):
 		n = 3

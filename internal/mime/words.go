@@ -139,8 +139,8 @@ func decodeQP(b []byte) []byte {
 	out := make([]byte, 0, len(b))
 	for i := 0; i < len(b); i++ {
 		c := b[i]
-		switch {
-		case c == '=':
+		switch c {
+		case '=':
 			j := i + 1
 			for j < len(b) && (b[j] == ' ' || b[j] == '\t') {
 				j++
@@ -156,7 +156,7 @@ func decodeQP(b []byte) []byte {
 			default:
 				out = append(out, c)
 			}
-		case c == ' ' || c == '\t':
+		case ' ', '\t':
 			// White space at a line's end was added in transport.
 			j := i
 			for j < len(b) && (b[j] == ' ' || b[j] == '\t') {

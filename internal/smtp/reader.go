@@ -59,7 +59,7 @@ func (r *Reader) ReadLine(max int) ([]byte, error) {
 			return nil, ErrLineTooLong
 		}
 		if err := r.fill(); err != nil {
-			if err == io.EOF && r.Buffered() > 0 {
+			if errors.Is(err, io.EOF) && r.Buffered() > 0 {
 				err = io.ErrUnexpectedEOF
 			}
 			return nil, err
@@ -165,7 +165,7 @@ func (r *Reader) unread(p []byte) {
 }
 
 func unexpected(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err

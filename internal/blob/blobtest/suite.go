@@ -34,7 +34,7 @@ func setup(t *testing.T, newMaker func(*testing.T) Maker) *bench {
 	b := &bench{T: t, maker: newMaker(t), seed: rand.New(rand.NewPCG(1, 2))}
 	b.open()
 	t.Cleanup(func() {
-		if err := b.Store.Close(); err != nil {
+		if err := b.Close(); err != nil {
 			t.Errorf("close: %v", err)
 		}
 	})

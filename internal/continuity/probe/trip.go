@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -71,8 +72,11 @@ func (p RoundTrip) send(ctx context.Context, t Target, id string, r *Result) err
 	if err != nil {
 		return err
 	}
-	if reply := out.Of(0); reply == nil || !reply.Positive() {
-		return fmt.Errorf("refused: %v", reply)
+	switch reply := out.Of(0); {
+	case reply == nil:
+		return errors.New("no answer to the recipient")
+	case !reply.Positive():
+		return fmt.Errorf("refused: %w", reply)
 	}
 	return nil
 }
