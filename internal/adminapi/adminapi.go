@@ -112,7 +112,7 @@ func (a *API) Serve(ctx context.Context, l net.Listener) error {
 	}
 	a.background.Wait()
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // the end was asked for
 	}
 	return err
 }

@@ -36,7 +36,7 @@ func lock(dir string) (release func(), err error) {
 // writePid writes relais.pid; remove takes it away again.
 func writePid(dir string) (remove func(), err error) {
 	path := filepath.Join(dir, pidName)
-	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil { //nolint:gosec // no secret: whoever watches the node may read it
 		return nil, fmt.Errorf("write %s: %w", pidName, err)
 	}
 	return func() { _ = os.Remove(path) }, nil

@@ -191,7 +191,7 @@ func (k *key) text(m *candidate) verdict {
 		if !f.Is(field) {
 			continue
 		}
-		text := ""
+		var text string
 		if isAddressField(field) {
 			text = addressText(mime.ParseAddresses(f.Value()))
 		} else {

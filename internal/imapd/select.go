@@ -65,9 +65,9 @@ func (c *conn) describe(box *mailbox.Mailbox, content *mailbox.Content) {
 	flags := mail.Flags{System: mail.Answered | mail.Flagged | mail.Deleted | mail.Seen | mail.Draft,
 		Keywords: content.Keywords}.Union(mail.ParseFlags(standardKeywords...)).Names()
 	c.enc.Raw("* FLAGS ").Flags(flags).CRLF()
-	permanent := append(flags, `\*`)
-	if c.box.readOnly {
-		permanent = nil
+	var permanent []string
+	if !c.box.readOnly {
+		permanent = append(slices.Clone(flags), `\*`)
 	}
 	c.enc.Raw("* OK [PERMANENTFLAGS ").Flags(permanent).Raw("] kept\r\n")
 	c.enc.Raw("* ").Number(uint32(len(content.UIDs))).Raw(" EXISTS\r\n* 0 RECENT\r\n")
