@@ -85,12 +85,17 @@ func PlanFolders(base []FolderBase, there []FolderThere, here []MailboxHere, lea
 	p := &planner{
 		key:      func(s string) string { return nameKey(s, foldCase) },
 		there:    map[string]FolderThere{},
+		keys:     map[string]string{},
 		here:     map[mail.MailboxID]MailboxHere{},
 		sameUIDs: sameUIDs,
 		lead:     lead,
 	}
 	for _, f := range there {
-		p.there[p.key(f.Name)] = f
+		key := p.key(f.Name)
+		if _, twice := p.there[key]; twice {
+			key = "\x00" + f.Name // reads like another, and stands for itself
+		}
+		p.there[key], p.keys[f.Name] = f, key
 	}
 	for _, m := range here {
 		p.here[m.ID] = m
@@ -115,6 +120,7 @@ func PlanFolders(base []FolderBase, there []FolderThere, here []MailboxHere, lea
 type planner struct {
 	key      func(string) string
 	there    map[string]FolderThere // not yet accounted for
+	keys     map[string]string      // of the names that are there
 	here     map[mail.MailboxID]MailboxHere
 	sameUIDs func(FolderBase, FolderThere) bool
 	lead     Lead
@@ -123,31 +129,47 @@ type planner struct {
 
 func (p *planner) add(s FolderStep) { p.steps = append(p.steps, s) }
 
+// at is the key under which a folder of that name stands in there.
+func (p *planner) at(name string) string {
+	if key, ok := p.keys[name]; ok {
+		return key
+	}
+	return p.key(name)
+}
+
 // known goes through the pairs of the base.
 func (p *planner) known(base []FolderBase) {
 	taken := map[string]bool{}
 	intact := false
 	for _, b := range base {
-		taken[p.key(b.Name)] = true
-		if t, ok := p.there[p.key(b.Name)]; ok && !b.NoSelect && t.UIDValidity == b.UIDValidity {
+		taken[p.at(b.Name)] = true
+		if t, ok := p.there[p.at(b.Name)]; ok && !b.NoSelect && t.UIDValidity == b.UIDValidity {
 			intact = true
 		}
 	}
 	for _, b := range base {
-		t, stillThere := p.there[p.key(b.Name)]
+		t, stillThere := p.there[p.at(b.Name)]
 		renamed := false
-		if !stillThere || (t.UIDValidity != b.UIDValidity && !b.NoSelect) {
+		if !stillThere || (reset(b, t) && !b.NoSelect) {
 			if r, ok := p.renamedTo(b, taken); ok {
 				t, stillThere, renamed = r, true, true
 			}
 		}
 		h, stillHere := p.here[b.Mailbox]
 		if stillThere {
-			delete(p.there, p.key(t.Name))
+			delete(p.there, p.at(t.Name))
+		}
+		if t.NoSelect && !b.NoSelect {
+			stillThere = false // deleted, and kept as a place for those below it
 		}
 		delete(p.here, b.Mailbox)
 		p.pair(b, t, h, stillThere, stillHere, renamed, intact)
 	}
+}
+
+// reset tells whether the folder has another UIDVALIDITY; one that is not known tells nothing.
+func reset(b FolderBase, t FolderThere) bool {
+	return b.UIDValidity != 0 && t.UIDValidity != 0 && t.UIDValidity != b.UIDValidity
 }
 
 // renamedTo finds the folder under whose new name the base's one goes on.
@@ -189,7 +211,7 @@ func (p *planner) pair(b FolderBase, t FolderThere, h MailboxHere, stillThere, s
 		if p.key(step.Name) == p.key(t.Name) {
 			return
 		}
-	case t.UIDValidity != b.UIDValidity && !b.NoSelect && !t.NoSelect:
+	case reset(b, t) && !b.NoSelect && !t.NoSelect:
 		step.Op = ResetFolder
 	default:
 		return
@@ -201,11 +223,11 @@ func (p *planner) pair(b FolderBase, t FolderThere, h MailboxHere, stillThere, s
 func (p *planner) fresh(there []FolderThere, here []MailboxHere) {
 	join := func(t FolderThere, m MailboxHere) {
 		p.add(FolderStep{Op: Join, There: t, Here: m, Name: m.Name})
-		delete(p.there, p.key(t.Name))
+		delete(p.there, p.at(t.Name))
 		delete(p.here, m.ID)
 	}
 	for _, t := range there {
-		if _, open := p.there[p.key(t.Name)]; !open || t.Role == "" {
+		if _, open := p.there[p.at(t.Name)]; !open || t.Role == "" {
 			continue
 		}
 		for _, m := range here {
@@ -216,7 +238,7 @@ func (p *planner) fresh(there []FolderThere, here []MailboxHere) {
 		}
 	}
 	for _, t := range there {
-		if _, open := p.there[p.key(t.Name)]; !open {
+		if _, open := p.there[p.at(t.Name)]; !open {
 			continue
 		}
 		for _, m := range here {
@@ -227,7 +249,7 @@ func (p *planner) fresh(there []FolderThere, here []MailboxHere) {
 		}
 	}
 	for _, t := range there {
-		if _, open := p.there[p.key(t.Name)]; open {
+		if _, open := p.there[p.at(t.Name)]; open {
 			p.add(FolderStep{Op: MakeHere, There: t, Name: Unescape(t.Name)})
 		}
 	}
@@ -251,9 +273,10 @@ func nameKey(s string, foldCase bool) string {
 	return s
 }
 
-// Characters that some IMAP server can't hold in a name become "=" and two
-// hexadecimal digits of each byte there; "=" is escaped only where it would read as such.
-const forbidden = "%*\\\""
+// The wildcards of LIST, which servers refuse in a name (RFC 9051 §6.3.4), become "=" and two
+// hexadecimal digits there; "=" is escaped only where it would read as such. Quotes and
+// backslashes stay: a quoted string holds them, and a name that comes back altered is a difference.
+const forbidden = "%*"
 
 // Escape makes a mailbox's name one that the primary can hold; Unescape reads it back.
 func Escape(name string) string {
