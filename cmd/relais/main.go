@@ -12,6 +12,7 @@ import (
 
 	"relais/internal/app"
 	"relais/internal/cli"
+	"relais/internal/demo"
 )
 
 func main() { os.Exit(run()) }
@@ -25,7 +26,7 @@ func run() int {
 		Terminal: term.IsTerminal(in) && term.IsTerminal(out),
 		Version:  app.Version(),
 		Local: cli.Local{
-			Init: app.Init, Check: app.Check,
+			Init: app.Init, Check: app.Check, Demo: demo.Command,
 			Serve: func(ctx context.Context, configFile string, stdout, stderr io.Writer) error {
 				return app.Serve(ctx, app.Options{ConfigFile: configFile, Stdout: stdout, Stderr: stderr})
 			},
