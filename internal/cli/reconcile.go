@@ -87,6 +87,7 @@ func reportTable(t *table, r *reconcile.Report, fingerprint string) {
 	t.row("other date", c.Date)
 	t.row("other content", c.Content)
 	t.row("only at the primary", c.Extra)
+	t.row("under way", c.UnderWay)
 	t.row("refused by the primary", c.Refused)
 	t.row("key of the signature", fingerprint)
 	for _, d := range r.Differences {
@@ -145,18 +146,8 @@ func (c *verifyCmd) Run(s *session) error {
 		t.line("The signature is genuine.")
 		reportTable(t, report, fingerprint)
 	})
-	if differs(report) {
+	if report.Open() > 0 {
 		return ErrDifferences
 	}
 	return nil
-}
-
-// differs tells whether a report lists something that nobody has accepted.
-func differs(r *reconcile.Report) bool {
-	for _, d := range r.Differences {
-		if !d.Expected {
-			return true
-		}
-	}
-	return false
 }
