@@ -94,10 +94,10 @@ func TestTwentyKillsLoseAndDoubleNothing(t *testing.T) {
 	s.Say("everything is returned, with five kills in between")
 	s.Silence()
 
-	s.Reconcile()
 	s.Postfix.Drained(time.Minute)
 	s.PrimaryIs(5 * time.Minute)
 	s.StandbyIs(time.Minute)
+	s.Reconcile()
 	s.OutsideHas(c.Deaths, time.Minute)
 	s.Node.Stop()
 	s.Node.Must("check", "--store")

@@ -111,10 +111,11 @@ func Tell(s *Stage, o Outage) {
 	s.Return(o)
 	s.Silence()
 	s.Say("the outside stopped sending after %d messages", s.Received())
-	s.Reconcile()
+	// Only what the outside sent in the last seconds is still on its way through Postfix.
 	s.Postfix.Drained(time.Minute)
 	s.PrimaryIs(2 * time.Minute)
 	s.StandbyIs(time.Minute)
+	s.Reconcile()
 	s.OutsideHas(0, time.Minute)
 	s.Node.Stop()
 	s.Node.Must("check", "--store")
