@@ -8,15 +8,15 @@ import (
 // plainWords says in French and English what a status code means (RFC 3463 and
 // its registry). The longest prefix of the code that is listed counts.
 var plainWords = []struct{ code, french, english string }{
-	{"4.4.7", "le serveur du destinataire n'a pas accepté le message dans le délai ; Relais n'essaiera plus", "the recipient's server did not take the message in time; Relais will not try again"},
+	{"4.4.7", "le serveur du destinataire n'a pas accepté le message dans les délais ; Relais n'essaiera plus", "the recipient's server did not take the message in time; Relais will not try again"},
 	{"5.1.1", "cette adresse n'existe pas", "this address does not exist"},
 	{"5.1.2", "ce domaine n'existe pas : vérifiez l'orthographe de ce qui suit le @", "this domain does not exist: check the spelling of what follows the @"},
 	{"5.1.10", "ce domaine ne reçoit pas de courrier", "this domain takes no mail"},
-	{"5.1.3", "cette adresse n'est pas valable", "this address is not valid"},
-	{"5.2.1", "cette boîte n'est plus en service", "this mailbox is disabled"},
-	{"5.2.2", "la boîte du destinataire est pleine", "the recipient's mailbox is full"},
-	{"5.2.3", "le message est trop grand pour ce destinataire", "the message is too big for this recipient"},
-	{"5.3.4", "le message est trop grand pour le serveur du destinataire", "the message is too big for the recipient's server"},
+	{"5.1.3", "cette adresse n'est pas valide", "this address is not valid"},
+	{"5.2.1", "cette boîte aux lettres n'est pas en service", "this mailbox is disabled"},
+	{"5.2.2", "la boîte aux lettres du destinataire est pleine", "the recipient's mailbox is full"},
+	{"5.2.3", "le message est trop volumineux pour ce destinataire", "the message is too big for this recipient"},
+	{"5.3.4", "le message est trop volumineux pour le serveur du destinataire", "the message is too big for the recipient's server"},
 	{"5.4.6", "le courrier pour ce domaine tourne en rond : prévenez votre administrateur", "mail for this domain goes in circles: tell your administrator"},
 	{"5.6.7", "le serveur du destinataire n'accepte pas les adresses avec des accents", "the recipient's server does not take addresses with accents"},
 	{"5.7", "le serveur du destinataire refuse ce message pour des raisons de sécurité ou de filtrage", "the recipient's server refuses this message for reasons of security or filtering"},
@@ -39,7 +39,7 @@ func (n *Notice) text(hostname string) string {
 	var b strings.Builder
 	french, english := "Votre message n'a pas pu être remis à :", "Your message could not be delivered to:"
 	if n.Fate == Waiting {
-		french, english = "Votre message attend encore d'être remis à :", "Your message still waits to be delivered to:"
+		french, english = "Votre message n'a pas encore pu être remis à :", "Your message still waits to be delivered to:"
 	}
 	const words = 1 << 10
 	list := func(intro string, inFrench bool, said string) {
