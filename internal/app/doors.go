@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"relais/internal/admit"
 	"relais/internal/clock"
 	"relais/internal/config"
 	"relais/internal/directory"
@@ -59,8 +60,8 @@ type doors struct{ mx, submission, submissions, imap, imaps *door }
 func newDoors(cfg *config.Config, tlsConfig *tls.Config, store *record.Store, in *intake.Intake, auth *directory.Authenticator, log *slog.Logger) (*doors, error) {
 	size := int64(cfg.Limits.MessageSize)
 	// One bound for all doors: what a failed sign-in teaches on one holds on the others.
-	memory := smtpd.NewMemory(max(512<<20, 4*size), memoryWait)
-	failures := smtpd.NewFailures(clock.System{})
+	memory := admit.NewMemory(max(512<<20, 4*size), memoryWait)
+	failures := admit.NewFailures(clock.System{})
 
 	smtp := func(mode smtpd.Mode, implicit bool, h smtpd.Handler) (*door, error) {
 		s, err := smtpd.New(smtpd.Config{

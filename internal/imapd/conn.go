@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
-	"net/netip"
 	"os"
 	"runtime/debug"
 	"time"
 
+	"relais/internal/admit"
 	"relais/internal/directory"
 	"relais/internal/imap"
 )
@@ -23,12 +22,9 @@ type conn struct {
 	dec    *imap.Decoder
 	enc    *imap.Encoder
 
-	peer     netip.AddrPort
-	source   netip.Prefix // what counts against bounds per address
-	exempt   bool
-	stranger bool // counted as not signed in; the server's, under its lock
-	tls      bool
-	bad      int
+	guest *admit.Guest
+	tls   bool
+	bad   int
 
 	person    directory.Person // zero before the sign-in
 	box       *view            // the selected mailbox; nil if none
@@ -43,17 +39,10 @@ type request struct {
 	uid       bool // UID FETCH and its like: numbers are UIDs
 }
 
-func newConn(s *Server, nc net.Conn) *conn {
-	c := &conn{server: s, cfg: &s.cfg, stream: &stream{nc: nc, idle: s.cfg.IdleTimeout, write: s.cfg.WriteTimeout}}
+func newConn(s *Server, guest *admit.Guest) *conn {
+	c := &conn{server: s, cfg: &s.cfg, guest: guest, stream: &stream{nc: guest.Conn, idle: s.cfg.IdleTimeout, write: s.cfg.WriteTimeout}}
 	c.stream.until = time.Now().Add(s.cfg.SignInTimeout)
-	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
-		c.peer = netip.AddrPortFrom(a.AddrPort().Addr().Unmap(), a.AddrPort().Port())
-		c.source = sourceOf(c.peer.Addr())
-	}
-	for _, p := range s.cfg.Exempt {
-		c.exempt = c.exempt || p.Contains(c.peer.Addr())
-	}
-	c.log = s.log.With("peer", c.peer)
+	c.log = s.log.With("peer", guest.Addr)
 	c.enc = imap.NewEncoder(c.stream, 0)
 	c.dec = imap.NewDecoder(c.stream, imap.DecoderOptions{
 		Server: true, MaxLiteral: s.cfg.MaxMessage,
@@ -62,17 +51,16 @@ func newConn(s *Server, nc net.Conn) *conn {
 	return c
 }
 
-// sourceOf is the address, of IPv6 the /64, which one customer has.
-func sourceOf(a netip.Addr) netip.Prefix {
-	bits := a.BitLen()
-	if a.Is6() {
-		bits = 64
-	}
-	p, _ := a.Prefix(bits)
-	return p
-}
+// Interrupt ends the session after the command it is in.
+func (c *conn) Interrupt() { c.stream.interrupt() }
 
-func (c *conn) serve(ctx context.Context) {
+// Serve leads the session to its end.
+func (c *conn) Serve(ctx context.Context) {
+	defer func() {
+		if c.person.Account != 0 {
+			c.server.farewell(c.person.Account)
+		}
+	}()
 	defer c.stream.close()
 	defer c.unselect()
 	defer func() {
@@ -91,7 +79,7 @@ func (c *conn) serve(ctx context.Context) {
 	}
 	c.enc.Raw("* OK [CAPABILITY ").Raw(c.capabilities()).Raw("] ").Raw(c.cfg.Hostname).Raw(" Relais is ready\r\n").Flush()
 	for !c.leaving {
-		if c.server.isClosing() {
+		if c.stream.interrupted() {
 			c.bye("the server is closing down")
 			return
 		}
@@ -106,7 +94,7 @@ func (c *conn) serve(ctx context.Context) {
 func (c *conn) part(err error) {
 	switch {
 	case c.leaving: // it was said
-	case c.server.isClosing():
+	case c.stream.interrupted():
 		c.bye("the server is closing down")
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.bye("nothing was heard for too long")

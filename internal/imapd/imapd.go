@@ -16,6 +16,7 @@
 package imapd
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -23,9 +24,9 @@ import (
 	"net/netip"
 	"time"
 
+	"relais/internal/admit"
 	"relais/internal/clock"
 	"relais/internal/directory"
-	"relais/internal/smtpd"
 )
 
 // Authenticator checks sign-ins by full address; fault.Unauthenticated if name or password is wrong.
@@ -47,8 +48,8 @@ type Config struct {
 	MaxBad         int   // commands in error before the connection is closed; 50
 
 	Exempt   []netip.Prefix  // no bounds per address and of failed sign-ins for these
-	Memory   *smtpd.Memory   // bound on messages held at once; 512 MiB for this server alone
-	Failures *smtpd.Failures // bound on failed sign-ins; one for this server alone
+	Memory   *admit.Memory   // bound on messages held at once; 512 MiB for this server alone
+	Failures *admit.Failures // bound on failed sign-ins; one for this server alone
 
 	SignInTimeout time.Duration // from the greeting to the sign-in; 60 s
 	IdleTimeout   time.Duration // for the next bytes of a client (RFC 3501 §5.4 asks for 30 min); 31 min
@@ -59,32 +60,21 @@ type Config struct {
 }
 
 func (c *Config) setDefaults() {
-	or(&c.MaxMessage, 50<<20)
-	or(&c.MaxConnections, 10_000)
-	or(&c.MaxPerUser, 50)
-	or(&c.MaxPerIP, 50)
-	or(&c.MaxBad, 50)
-	or(&c.SignInTimeout, time.Minute)
-	or(&c.IdleTimeout, 31*time.Minute)
-	or(&c.WriteTimeout, 2*time.Minute)
-	if c.Clock == nil {
-		c.Clock = clock.System{}
-	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
+	c.MaxMessage = cmp.Or(c.MaxMessage, 50<<20)
+	c.MaxConnections = cmp.Or(c.MaxConnections, 10_000)
+	c.MaxPerUser = cmp.Or(c.MaxPerUser, 50)
+	c.MaxPerIP = cmp.Or(c.MaxPerIP, 50)
+	c.MaxBad = cmp.Or(c.MaxBad, 50)
+	c.SignInTimeout = cmp.Or(c.SignInTimeout, time.Minute)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, 31*time.Minute)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, 2*time.Minute)
+	c.Clock = cmp.Or[clock.Clock](c.Clock, clock.System{})
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	if c.Memory == nil {
-		c.Memory = smtpd.NewMemory(max(512<<20, 3*c.MaxMessage), 10*time.Second)
+		c.Memory = admit.NewMemory(max(512<<20, 3*c.MaxMessage), 10*time.Second)
 	}
 	if c.Failures == nil {
-		c.Failures = smtpd.NewFailures(c.Clock)
-	}
-}
-
-func or[T comparable](field *T, standard T) {
-	var zero T
-	if *field == zero {
-		*field = standard
+		c.Failures = admit.NewFailures(c.Clock)
 	}
 }
 

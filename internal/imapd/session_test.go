@@ -76,7 +76,7 @@ func TestMessageNumbersStayRight(t *testing.T) {
 	for range 400 {
 		o := all[rnd.IntN(len(all))]
 		n := func() int { return 1 + rnd.IntN(max(1, len(o.uids))) }
-		command := ""
+		var command string
 		switch rnd.IntN(10) {
 		case 0, 1:
 			b.Deliver(b.ann, "note")
@@ -217,7 +217,7 @@ func FuzzSession(f *testing.F) {
 			b.Deliver(p, "note")
 		}
 		ours, theirs := net.Pipe()
-		b.server.admit(theirs)
+		b.server.gate.Admit(theirs)
 		go func() {
 			fmt.Fprintf(ours, "a LOGIN %s@example.org secret\r\nb SELECT INBOX\r\n%s\r\nz LOGOUT\r\n", name, said)
 			ours.Close()

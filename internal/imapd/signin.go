@@ -144,22 +144,22 @@ func (c *conn) authenticate(ctx context.Context, _ *request) (imap.Status, error
 
 func (c *conn) signIn(ctx context.Context, user, password string) (imap.Status, error) {
 	failures := c.cfg.Failures
-	if !c.exempt && failures.Blocked(c.source, user) {
+	if !c.guest.Exempt && failures.Blocked(c.guest.Source, user) {
 		c.bad++
 		c.log.Warn("sign-in not tried after too many failures")
 		return imap.Status{}, no(imap.CodeThrottled, "too many failed sign-ins, try again in ten minutes")
 	}
-	person, err := c.server.auth.Verify(ctx, user, password, c.peer.String())
+	person, err := c.server.auth.Verify(ctx, user, password, c.guest.Addr.String())
 	if err != nil {
 		if fault.Is(err, fault.Unauthenticated) {
 			c.bad++
-			if !c.exempt {
-				failures.Failed(c.source, user)
+			if !c.guest.Exempt {
+				failures.Failed(c.guest.Source, user)
 			}
 		}
 		return imap.Status{}, err
 	}
-	failures.Succeeded(c.source, user)
+	failures.Succeeded(c.guest.Source, user)
 	if !c.server.welcome(c, person.Account) {
 		return imap.Status{}, no(imap.CodeLimit, "too many connections of this user")
 	}

@@ -60,10 +60,10 @@ func (s *stream) interrupt() {
 	_ = s.nc.SetReadDeadline(time.Unix(1, 0))
 }
 
-func (s *stream) cut() {
+func (s *stream) interrupted() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.nc.Close()
+	return s.stopped
 }
 
 // wait changes how long a read waits.

@@ -11,7 +11,7 @@ import (
 // The challenges of LOGIN, "Username:" and "Password:" in base64.
 const (
 	askUsername = "334 VXNlcm5hbWU6"
-	askPassword = "334 UGFzc3dvcmQ6"
+	askPassword = "334 UGFzc3dvcmQ6" //nolint:gosec // a question, no password
 )
 
 // auth is AUTH: RFC 4954 §4.
@@ -99,7 +99,7 @@ func (c *conn) answer(challenge, initial string, given bool) ([]byte, error) {
 // signIn asks the handler, unless there were too many failures.
 func (c *conn) signIn(who smtp.Credentials) {
 	failures := c.cfg.Failures
-	if !c.exempt && failures.Blocked(c.source, who.Username) {
+	if !c.guest.Exempt && failures.Blocked(c.guest.Source, who.Username) {
 		c.bad++
 		c.server.log.Warn("sign-in not tried after too many failures", "peer", c.peer.Addr)
 		c.say("454 4.7.0 too many failed sign-ins, try again in ten minutes")
@@ -110,15 +110,15 @@ func (c *conn) signIn(who smtp.Credentials) {
 	session, err := c.server.handler.Authenticate(ctx, c.peer, who.Authzid, who.Username, who.Password)
 	if err != nil {
 		reply := smtp.ReplyFor(err, smtp.AtAuth)
-		if !reply.Temporary() && !c.exempt {
-			failures.Failed(c.source, who.Username)
+		if !reply.Temporary() && !c.guest.Exempt {
+			failures.Failed(c.guest.Source, who.Username)
 		}
 		c.bad++
 		c.reply(reply)
 		c.server.log.Info("sign-in failed", "peer", c.peer.Addr, "reply", reply.Code, "code", fault.CodeOf(err))
 		return
 	}
-	failures.Succeeded(c.source, who.Username)
+	failures.Succeeded(c.guest.Source, who.Username)
 	peer := *c.peer
 	peer.Username, peer.Session = who.Username, session
 	c.peer = &peer

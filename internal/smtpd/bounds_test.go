@@ -2,12 +2,12 @@ package smtpd
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	"relais/internal/admit"
 	"relais/internal/clock"
 )
 
@@ -37,7 +37,7 @@ func TestMemoryForMessagesIsBounded(t *testing.T) {
 	t.Parallel()
 	const size = 100_000
 	h := &recorder{entered: make(chan struct{}), proceed: make(chan struct{})}
-	memory := NewMemory(2*(size+2*spare), 10*time.Millisecond)
+	memory := admit.NewMemory(2*(size+2*spare), 10*time.Millisecond)
 	s, addr := start(t, Config{MaxSize: size, Memory: memory}, h)
 	big := strings.Repeat("0123456789\r\n", 7000)
 
@@ -70,14 +70,14 @@ func TestMemoryForMessagesIsBounded(t *testing.T) {
 	if err := s.Shutdown(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if !memory.bytes.TryAcquire(memory.limit) {
+	if memory.Acquire(context.Background(), memory.Limit()) != nil {
 		t.Error("memory was not given back")
 	}
 }
 
 func TestDeclaredSizeIsBelievedInPart(t *testing.T) {
 	t.Parallel()
-	b := &body{memory: NewMemory(1<<30, 0), max: 50 << 20, declared: 50 << 20}
+	b := &body{memory: admit.NewMemory(1<<30, 0), max: 50 << 20, declared: 50 << 20}
 	grow := b.grow(context.Background())
 	first, err := grow(nil)
 	if err != nil || cap(first) != trusted {
@@ -104,44 +104,20 @@ func TestFailedSignInsAreBounded(t *testing.T) {
 	for range 8 {
 		c.hear("250")
 	}
+	const failures = 10 // of one name from one address
 	const wrong, right = "AUTH PLAIN AGFubkBleGFtcGxlLm9yZwB3cm9uZw==", "AUTH PLAIN AGFubkBleGFtcGxlLm9yZwBzZWNyZXQ="
-	for range maxFailuresPair {
+	for range failures {
 		c.say(wrong)
 		c.hear("535 ")
 	}
 	c.say(right)
 	c.hear("454 4.7.0 ")
-	if n := h.tries(); n != maxFailuresPair {
+	if n := h.tries(); n != failures {
 		t.Errorf("%d tries", n)
 	}
-	hour.Advance(failureWindow)
+	hour.Advance(10 * time.Minute)
 	c.say(right)
 	c.hear("235 ")
-}
-
-func TestFailuresAreCountedInBoundedMemory(t *testing.T) {
-	t.Parallel()
-	hour := clock.At(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
-	f := NewFailures(hour)
-	a, b := netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("192.0.2.2/32")
-	for i := range maxFailuresIP {
-		f.Failed(a, fmt.Sprint("user", i))
-	}
-	if !f.Blocked(a, "someone") || f.Blocked(b, "someone") {
-		t.Error("the bound of an address is not that of an address")
-	}
-	for i := range maxFailuresUser {
-		f.Failed(netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}), 32), "Ann")
-	}
-	if !f.Blocked(b, "ann") || f.Blocked(b, "bob") {
-		t.Error("the bound of a name is not that of a name")
-	}
-	for i := range maxFailureCounts {
-		f.Failed(b, fmt.Sprint(i))
-	}
-	if len(f.counts) > maxFailureCounts+3 {
-		t.Errorf("%d counts", len(f.counts))
-	}
 }
 
 func TestConfigIsChecked(t *testing.T) {
@@ -150,19 +126,10 @@ func TestConfigIsChecked(t *testing.T) {
 		{},
 		{Hostname: "mx.example.org", ImplicitTLS: true},
 		{Hostname: "mx.example.org", Mode: Submission},
-		{Hostname: "mx.example.org", Memory: NewMemory(50<<20, 0)},
+		{Hostname: "mx.example.org", Memory: admit.NewMemory(50<<20, 0)},
 	} {
 		if _, err := New(cfg, &recorder{}); err == nil {
 			t.Errorf("%+v was taken", cfg)
-		}
-	}
-}
-
-func TestSourceOf(t *testing.T) {
-	t.Parallel()
-	for addr, want := range map[string]string{"192.0.2.7": "192.0.2.7/32", "2001:db8:1:2:3::4": "2001:db8:1:2::/64"} {
-		if got := sourceOf(netip.MustParseAddr(addr)).String(); got != want {
-			t.Errorf("%s counts as %s", addr, got)
 		}
 	}
 }

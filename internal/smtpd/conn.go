@@ -8,11 +8,11 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"sync"
 	"time"
 
+	"relais/internal/admit"
 	"relais/internal/smtp"
 )
 
@@ -27,13 +27,12 @@ const lingers = 12
 type conn struct {
 	server *Server
 	cfg    *Config
-	raw    net.Conn // what deadlines are set on
-	stream net.Conn // raw, or TLS over it
+	guest  *admit.Guest
+	ctx    context.Context // of every call of the handler: not over when the client leaves, since a message may be being filed then
+	raw    net.Conn        // what deadlines are set on
+	stream net.Conn        // raw, or TLS over it
 	reader *smtp.Reader
 	out    []byte // replies not yet sent: those to pipelined commands leave together
-
-	source netip.Prefix
-	exempt bool
 
 	peer *Peer
 	tx   *Transaction // nil before MAIL
@@ -50,22 +49,15 @@ type conn struct {
 	interrupted bool
 }
 
-func newConn(s *Server, nc net.Conn) *conn {
-	var addr netip.AddrPort
-	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
-		addr = netip.AddrPortFrom(a.AddrPort().Addr().Unmap().WithZone(""), uint16(a.Port))
-	}
-	c := &conn{
-		server: s, cfg: &s.cfg, raw: nc, stream: nc,
-		source: sourceOf(addr.Addr()), exempt: s.isExempt(addr.Addr()),
-		peer: &Peer{Addr: addr},
-	}
+func newConn(s *Server, guest *admit.Guest) *conn {
+	c := &conn{server: s, cfg: &s.cfg, guest: guest, raw: guest.Conn, stream: guest.Conn, peer: &Peer{Addr: guest.Addr}}
 	c.reader = smtp.NewReader(c)
 	return c
 }
 
-// serve leads the dialogue to its end.
-func (c *conn) serve() {
+// Serve leads the dialogue to its end.
+func (c *conn) Serve(ctx context.Context) {
+	c.ctx = ctx
 	defer func() { c.stream.Close() }() // a TLS one says that it ends
 	start := c.cfg.Clock.Now()
 	err := c.dialogue()
@@ -89,7 +81,7 @@ func (c *conn) logEnd(err error, took time.Duration) {
 	case c.messages+c.refused+c.refusedRecipients+c.bad == 0:
 		level = slog.LevelDebug // probes, and who only looks whether we are there
 	}
-	c.server.log.Log(c.server.ctx, level, "connection closed", args...)
+	c.server.log.Log(c.ctx, level, "connection closed", args...)
 }
 
 func (c *conn) dialogue() error {
@@ -107,7 +99,7 @@ func (c *conn) dialogue() error {
 		if err := c.command(line); err != nil {
 			return err
 		}
-		if c.bad >= c.cfg.MaxBad || c.idle >= c.cfg.MaxIdle || !c.exempt && c.refusedRecipients >= c.cfg.MaxRefused {
+		if c.bad >= c.cfg.MaxBad || c.idle >= c.cfg.MaxIdle || !c.guest.Exempt && c.refusedRecipients >= c.cfg.MaxRefused {
 			c.say("421 4.7.0 " + c.cfg.Hostname + " too many errors, closing")
 			return errClose
 		}
@@ -221,8 +213,8 @@ func (c *conn) stopWaiting() bool {
 	return c.interrupted
 }
 
-// interrupt ends the connection at its next wait for a command, or the one it is in.
-func (c *conn) interrupt() {
+// Interrupt ends the connection at its next wait for a command, or the one it is in.
+func (c *conn) Interrupt() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.interrupted = true
@@ -230,9 +222,6 @@ func (c *conn) interrupt() {
 		_ = c.raw.SetReadDeadline(time.Unix(1, 0))
 	}
 }
-
-// cut ends the connection at once.
-func (c *conn) cut() { c.raw.Close() }
 
 // linger sends what was said last and waits for the other side to close: a
 // close with unread bytes would reset the connection and lose the reply. What
@@ -262,7 +251,7 @@ func (c *conn) handshake() error {
 	}
 	_ = c.raw.SetWriteDeadline(time.Now().Add(c.cfg.Timeouts.Handshake))
 	t := tls.Server(c.raw, c.cfg.TLS)
-	err := t.HandshakeContext(c.server.ctx)
+	err := t.HandshakeContext(c.ctx)
 	c.stopWaiting()
 	if err != nil {
 		return fmt.Errorf("TLS handshake: %w", err)
@@ -275,7 +264,7 @@ func (c *conn) handshake() error {
 
 // handlerContext bounds one call of the handler.
 func (c *conn) handlerContext() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(c.server.ctx, c.cfg.Timeouts.Handler)
+	return context.WithTimeout(c.ctx, c.cfg.Timeouts.Handler)
 }
 
 func (c *conn) dropBody() {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"relais/internal/admit"
 	"relais/internal/smtp"
 )
 
@@ -40,10 +41,10 @@ func (c *conn) data(args string) error {
 	}
 	b := &body{memory: c.cfg.Memory, max: c.cfg.MaxSize, declared: c.tx.Size}
 	c.body = b
-	grow := b.grow(c.server.ctx)
+	grow := b.grow(c.ctx)
 	first, err := grow(nil)
 	if err != nil {
-		c.fail(err)
+		_ = c.fail(err) // no room: the connection can go on
 		return nil
 	}
 	c.say("354 go on, end with CR LF . CR LF")
@@ -77,13 +78,13 @@ func (c *conn) bdat(args string) error {
 		c.body = &body{memory: c.cfg.Memory, max: c.cfg.MaxSize}
 	}
 	if int64(len(c.body.bytes))+chunk.Size > c.cfg.MaxSize || chunk.Size > c.cfg.MaxSize {
-		c.fail(errTooLarge)
+		_ = c.fail(errTooLarge)
 		return c.skip(chunk.Size)
 	}
 	for left := chunk.Size; left > 0; {
 		n := min(left, trusted)
-		if err := c.body.room(c.server.ctx, n); err != nil {
-			c.fail(err)
+		if err := c.body.room(c.ctx, n); err != nil {
+			_ = c.fail(err)
 			return c.skip(left)
 		}
 		have := len(c.body.bytes)
@@ -129,8 +130,8 @@ func (c *conn) deliver(message []byte) {
 		c.idle = 0
 		c.totalBytes += int64(len(message))
 		c.totalRecipients += len(c.tx.Recipients)
-		c.server.stats.messages.Add(1)
-		c.server.stats.bytes.Add(int64(len(message)))
+		c.server.messages.Add(1)
+		c.server.bytes.Add(int64(len(message)))
 	} else {
 		c.countRefusal()
 	}
@@ -146,7 +147,7 @@ func (c *conn) fail(err error) error {
 		c.sayTooLarge()
 		c.reset()
 		return nil
-	case errors.Is(err, errNoMemory):
+	case errors.Is(err, admit.ErrNoMemory):
 		c.server.log.Warn("no memory for a message", "peer", c.peer.Addr)
 		c.refuseMessage("452 4.3.1 too much mail at this moment, try again later")
 		return nil
@@ -176,5 +177,5 @@ func (c *conn) refuseMessage(line string) {
 
 func (c *conn) countRefusal() {
 	c.refused++
-	c.server.stats.refused.Add(1)
+	c.server.refused.Add(1)
 }

@@ -6,6 +6,8 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"relais/internal/admit"
 )
 
 // FuzzDialogue lets a client say anything: the server answers with whole reply
@@ -22,7 +24,7 @@ func FuzzDialogue(f *testing.F) {
 		f.Add([]byte(s), []byte("x\n.\r\n"), false)
 	}
 	serverTLS, _ := certificate(f)
-	memory := NewMemory(1<<20, time.Millisecond)
+	memory := admit.NewMemory(1<<20, time.Millisecond)
 	f.Fuzz(func(t *testing.T, commands, data []byte, mx bool) {
 		h := &recorder{}
 		cfg := Config{Hostname: "mx.example.org", Mode: Submission, PlaintextAuth: true, TLS: serverTLS, MaxSize: 2000, Memory: memory}
@@ -35,8 +37,7 @@ func FuzzDialogue(f *testing.F) {
 			t.Fatal(err)
 		}
 		server, client := net.Pipe()
-		done := make(chan struct{})
-		go func() { newConn(s, server).serve(); close(done) }()
+		s.gate.Admit(server)
 		go func() {
 			for _, b := range [][]byte{commands, data, []byte("\r\nQUIT\r\n")} {
 				_, _ = client.Write(b) // returns when the server has read it, or has gone
@@ -44,7 +45,9 @@ func FuzzDialogue(f *testing.F) {
 			client.Close()
 		}()
 		said, _ := io.ReadAll(client)
-		<-done
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		for line := range bytes.SplitAfterSeq(said, []byte("\r\n")) {
 			if bytes.HasPrefix(commands, []byte("\x16")) || bytes.Contains(said, []byte("220 2.0.0")) {
 				break // the TLS alert that follows is no line
@@ -58,9 +61,9 @@ func FuzzDialogue(f *testing.F) {
 				t.Fatalf("took %q", m.body)
 			}
 		}
-		if !memory.bytes.TryAcquire(memory.limit) {
+		if memory.Acquire(t.Context(), memory.Limit()) != nil {
 			t.Fatal("memory was not given back")
 		}
-		memory.bytes.Release(memory.limit)
+		memory.Release(memory.Limit())
 	})
 }

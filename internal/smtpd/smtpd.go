@@ -9,12 +9,14 @@
 package smtpd
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net/netip"
 	"time"
 
+	"relais/internal/admit"
 	"relais/internal/clock"
 )
 
@@ -46,8 +48,8 @@ type Config struct {
 	MaxPerIP       int            // at once, per IPv4 address or IPv6 /64; 50
 	Exempt         []netip.Prefix // no bound per address, of refused recipients and of failed sign-ins for these
 
-	Memory   *Memory   // bound on message bodies held at once; 512 MiB for this server alone
-	Failures *Failures // bound on failed sign-ins; one for this server alone
+	Memory   *admit.Memory   // bound on message bodies held at once; 512 MiB for this server alone
+	Failures *admit.Failures // bound on failed sign-ins; one for this server alone
 
 	Timeouts Timeouts
 	Clock    clock.Clock  // the system's
@@ -66,38 +68,27 @@ type Timeouts struct {
 }
 
 func (c *Config) setDefaults() {
-	or(&c.MaxSize, 50<<20)
-	or(&c.MaxRecipients, 1000)
-	or(&c.MaxBad, 20)
-	or(&c.MaxIdle, 1000)
-	or(&c.MaxRefused, 500)
-	or(&c.MaxConnections, 1000)
-	or(&c.MaxPerIP, 50)
-	or(&c.Timeouts.Command, 5*time.Minute)
-	or(&c.Timeouts.Handshake, 30*time.Second)
-	or(&c.Timeouts.Block, 3*time.Minute)
-	or(&c.Timeouts.Message, time.Hour)
-	or(&c.Timeouts.Reply, time.Minute)
-	or(&c.Timeouts.Handler, 4*time.Minute)
-	or(&c.Timeouts.Linger, 5*time.Second)
-	if c.Clock == nil {
-		c.Clock = clock.System{}
-	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
+	c.MaxSize = cmp.Or(c.MaxSize, 50<<20)
+	c.MaxRecipients = cmp.Or(c.MaxRecipients, 1000)
+	c.MaxBad = cmp.Or(c.MaxBad, 20)
+	c.MaxIdle = cmp.Or(c.MaxIdle, 1000)
+	c.MaxRefused = cmp.Or(c.MaxRefused, 500)
+	c.MaxConnections = cmp.Or(c.MaxConnections, 1000)
+	c.MaxPerIP = cmp.Or(c.MaxPerIP, 50)
+	c.Timeouts.Command = cmp.Or(c.Timeouts.Command, 5*time.Minute)
+	c.Timeouts.Handshake = cmp.Or(c.Timeouts.Handshake, 30*time.Second)
+	c.Timeouts.Block = cmp.Or(c.Timeouts.Block, 3*time.Minute)
+	c.Timeouts.Message = cmp.Or(c.Timeouts.Message, time.Hour)
+	c.Timeouts.Reply = cmp.Or(c.Timeouts.Reply, time.Minute)
+	c.Timeouts.Handler = cmp.Or(c.Timeouts.Handler, 4*time.Minute)
+	c.Timeouts.Linger = cmp.Or(c.Timeouts.Linger, 5*time.Second)
+	c.Clock = cmp.Or[clock.Clock](c.Clock, clock.System{})
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	if c.Memory == nil {
-		c.Memory = NewMemory(max(512<<20, 3*c.MaxSize), 10*time.Second)
+		c.Memory = admit.NewMemory(max(512<<20, 3*c.MaxSize), 10*time.Second)
 	}
 	if c.Failures == nil {
-		c.Failures = NewFailures(c.Clock)
-	}
-}
-
-func or[T comparable](field *T, standard T) {
-	var zero T
-	if *field == zero {
-		*field = standard
+		c.Failures = admit.NewFailures(c.Clock)
 	}
 }
 
@@ -109,7 +100,7 @@ func (c *Config) validate() error {
 		return errors.New("smtpd: implicit TLS needs a certificate")
 	case c.Mode == Submission && c.TLS == nil && !c.PlaintextAuth:
 		return errors.New("smtpd: submission needs a certificate, or sign-in in plaintext allowed")
-	case c.Memory.limit < 2*(c.MaxSize+2*spare):
+	case c.Memory.Limit() < 2*(c.MaxSize+2*spare):
 		return errors.New("smtpd: the memory for messages must hold the largest one twice, while it is moved")
 	}
 	return nil

@@ -1,4 +1,4 @@
-package smtpd
+package admit
 
 import (
 	"net/netip"

@@ -3,10 +3,8 @@ package smtpd
 import (
 	"context"
 	"errors"
-	"time"
 
-	"golang.org/x/sync/semaphore"
-
+	"relais/internal/admit"
 	"relais/internal/smtp"
 )
 
@@ -19,43 +17,11 @@ const (
 	spare     = 1 << 10 // for the final dot and what transparency added
 )
 
-var (
-	errTooLarge = errors.New("message is too large")
-	errNoMemory = errors.New("no memory for the message")
-)
-
-// Memory bounds the bytes of message bodies that are held from their first byte
-// until the handler has taken them. Several servers may share one.
-type Memory struct {
-	bytes *semaphore.Weighted
-	limit int64
-	wait  time.Duration
-}
-
-// NewMemory allows limit bytes at once. Who finds it full waits that long before being put off with 452.
-func NewMemory(limit int64, wait time.Duration) *Memory {
-	return &Memory{semaphore.NewWeighted(limit), limit, wait}
-}
-
-// Acquire counts n bytes in, or fails when they do not become free in time.
-func (m *Memory) Acquire(ctx context.Context, n int64) error {
-	if m.bytes.TryAcquire(n) {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, m.wait)
-	defer cancel()
-	if m.bytes.Acquire(ctx, n) != nil {
-		return errNoMemory
-	}
-	return nil
-}
-
-// Release counts n bytes out again.
-func (m *Memory) Release(n int64) { m.bytes.Release(n) }
+var errTooLarge = errors.New("message is too large")
 
 // body is a message that arrives. Its bytes are counted in memory until release.
 type body struct {
-	memory   *Memory
+	memory   *admit.Memory
 	max      int64 // bytes of the message
 	declared int64 // by SIZE or BDAT; a hint
 	held     int64
