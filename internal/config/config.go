@@ -92,7 +92,7 @@ type Mirror struct {
 	Connections int      `toml:"connections"` // to one primary
 }
 
-// Breaker is when the mirror freezes by itself (DESIGN section 6).
+// Breaker is when the mirror freezes by itself (docs/merge.md).
 type Breaker struct {
 	AccountMessages    int `toml:"account_messages"`
 	AccountHourPercent int `toml:"account_hour_percent"`

@@ -139,7 +139,7 @@ func owed(d directory.Domain) bool {
 }
 
 // repeatKey is equal for a message that its sender repeats because our 250 was
-// lost: the same envelope, peer, Message-ID and bytes (DESIGN section 6).
+// lost: the same envelope, peer, Message-ID and bytes (docs/formats/ledger.md, intakes).
 func (m *message) repeatKey(tenant mail.TenantID, targets []Target) []byte {
 	h := sha256.New()
 	part := func(s string) {
