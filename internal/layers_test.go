@@ -24,7 +24,7 @@ var layers = []struct {
 }{
 	{name: "words", rooms: []string{"mail", "fault", "clock", "crashpoint"}},
 	{name: "mechanisms", rooms: []string{
-		"mime", "imap", "smtp", "dns", "dkim", "db", "job", "keys", "blob", "audit", "config", "tlsfiles", "admit", "db/migrate", "db/sqlite", "db/postgres",
+		"mime", "imap", "smtp", "dns", "dkim", "db", "job", "keys", "blob", "audit", "config", "tlsfiles", "admit", "dialogtest", "db/migrate", "db/sqlite", "db/postgres",
 	}},
 	{name: "record", rooms: []string{"directory", "mailbox", "duty", "link"}},
 	{name: "modules", rooms: []string{"judge", "outbound", "continuity"}, apart: true},

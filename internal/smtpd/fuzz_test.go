@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"relais/internal/admit"
+	"relais/internal/dialogtest"
 )
 
 // FuzzDialogue lets a client say anything: the server answers with whole reply
@@ -23,7 +24,7 @@ func FuzzDialogue(f *testing.F) {
 		f.Add([]byte(s), []byte("x\r\n..\r\n.\r\nNOOP\r\n"), true)
 		f.Add([]byte(s), []byte("x\n.\r\n"), false)
 	}
-	serverTLS, _ := certificate(f)
+	serverTLS, _ := dialogtest.TLS(f)
 	memory := admit.NewMemory(1<<20, time.Millisecond)
 	f.Fuzz(func(t *testing.T, commands, data []byte, mx bool) {
 		h := &recorder{}

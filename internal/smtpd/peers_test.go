@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/emersion/go-sasl"
 	gosmtp "github.com/emersion/go-smtp"
+
+	"relais/internal/dialogtest"
 )
 
 const odd = "Subject: odd\r\n\r\n.\r\n..\r\n.x\r\n\r\n.\r\nend\r\n"
@@ -17,7 +20,7 @@ const odd = "Subject: odd\r\n\r\n.\r\n..\r\n.x\r\n\r\n.\r\nend\r\n"
 // TLS, signed in and not: what arrives is what it was given.
 func TestIndependentClient(t *testing.T) {
 	t.Parallel()
-	serverTLS, clientTLS := certificate(t)
+	serverTLS, clientTLS := dialogtest.TLS(t)
 	for name, tc := range map[string]struct {
 		cfg      Config
 		dial     func(addr string) (*gosmtp.Client, error)
@@ -46,7 +49,7 @@ func TestIndependentClient(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer client.Close()
+			defer func() { _ = client.Close() }()
 			if tc.login != nil {
 				if err := client.Auth(tc.login); err != nil {
 					t.Fatal(err)
@@ -80,7 +83,7 @@ func startTLSWith(cfg *tls.Config) func(string) (*gosmtp.Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		client.Close()
+		_ = client.Close()
 		return gosmtp.DialStartTLS(addr, cfg)
 	}
 }
@@ -93,7 +96,7 @@ func TestIndependentClientHearsRefusals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	for _, word := range []string{"PIPELINING", "8BITMIME", "SMTPUTF8", "CHUNKING", "ENHANCEDSTATUSCODES", "SIZE"} {
 		if ok, _ := client.Extension(word); !ok {
 			t.Errorf("%s is not seen", word)
@@ -104,7 +107,7 @@ func TestIndependentClientHearsRefusals(t *testing.T) {
 	}
 	var codes []int
 	note := func(err error) {
-		if e, ok := err.(*gosmtp.SMTPError); ok {
+		if e, ok := errors.AsType[*gosmtp.SMTPError](err); ok {
 			codes = append(codes, e.Code, e.EnhancedCode[0])
 			return
 		}
