@@ -49,7 +49,7 @@ func TestTwentyKillsLoseAndDoubleNothing(t *testing.T) {
 	}
 	s := story.Open(t, story.Options{Size: size, Seed: seed})
 	s.Patience = 5 * time.Minute
-	s.Age = 20 * time.Second // the mirror is away for longer here
+	s.Age = 10 * time.Second // the mirror is away for longer here
 	c := kill.New(s, seed)
 	s.Node.Serve()
 	s.Connect()
