@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"relais/internal/crashpoint"
+	"relais/test/relais"
 	"relais/test/story"
 )
 
@@ -96,7 +97,7 @@ func (c *Chaos) struck(how string) {
 	c.stage.Say("kill %d, %s: check is clean, ready again after %.2f s", c.Struck, how, time.Since(began).Seconds())
 }
 
-// Insist repeats a command that a kill interrupts until it ends with 0.
+// Insist repeats a command that a kill interrupts until it ends with 0. One that awaits a person is not repeated.
 func (c *Chaos) Insist(limit time.Duration, args ...string) error {
 	deadline := time.Now().Add(limit)
 	pause := time.NewTicker(200 * time.Millisecond)
@@ -106,7 +107,7 @@ func (c *Chaos) Insist(limit time.Duration, args ...string) error {
 		if a.Status == 0 {
 			return nil
 		}
-		if time.Now().After(deadline) {
+		if a.Status == relais.AwaitsPerson || time.Now().After(deadline) {
 			return errors.New(a.String())
 		}
 		<-pause.C
