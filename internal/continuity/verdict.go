@@ -75,7 +75,7 @@ func (w *watcher) decide() error {
 	}
 	way := Next(c.State, v)
 	if len(way) == 0 || w.ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // the end was asked for
 	}
 	err = w.s.pass(w.ctx, target.Domain, c.State, way, reasons{
 		cause: w.cause(way[0]), actor: Self, evidence: w.evidence(v), outage: w.failing(),

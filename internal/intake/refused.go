@@ -52,7 +52,7 @@ func (in *Intake) tellRefused(ctx context.Context, j job.Job) error {
 	}
 	sender, err := mail.ParseAddress(d.MailFrom)
 	if err != nil || sender.IsNull() {
-		return nil // nobody to tell
+		return nil //nolint:nilerr // nobody to tell
 	}
 	body, err := in.Store.Body(ctx, d.Tenant, hash)
 	if err != nil {

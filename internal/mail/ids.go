@@ -2,8 +2,9 @@ package mail
 
 import "time"
 
-// TenantID and those below are row numbers of the record, each its own type so
-// that the compiler keeps them apart. 0 is none.
+// Row numbers of the record, each its own type so that the compiler keeps them apart. 0 is none.
+//
+//nolint:revive // the comment is for all of them
 type (
 	TenantID    int64 // a company: what is isolated, keyed and erased as one
 	DomainID    int64

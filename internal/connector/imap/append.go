@@ -51,14 +51,15 @@ func (c *Conn) AppendAll(ctx context.Context, mailbox string, messages []AppendM
 	if !c.Has(imap.CapMultiAppend) {
 		return results, c.appendEach(ctx, mailbox, messages, results)
 	}
-	for from, to := 0, 0; from < len(messages); from = to {
-		to = from + lot(messages[from:])
+	for from := 0; from < len(messages); {
+		to := from + lot(messages[from:])
 		if err := c.appendLot(ctx, mailbox, messages[from:to], results[from:to]); err != nil {
 			for i := range results[to:] {
 				results[to+i].Err = err
 			}
 			return results, err
 		}
+		from = to
 	}
 	return results, nil
 }

@@ -199,7 +199,7 @@ func TestDovecotMessages(t *testing.T) {
 		}
 	}
 	var streamed int64
-	o = FetchOptions{Sections: []imap.FetchItem{WholeMessage}, Stream: func(m *Message, _ imap.FetchItem, l *imap.Literal) error {
+	o = FetchOptions{Sections: []imap.FetchItem{WholeMessage}, Stream: func(_ *Message, _ imap.FetchItem, l *imap.Literal) error {
 		n, err := io.Copy(io.Discard, io.LimitReader(l, 100_000)) // and leave the rest
 		streamed += n
 		return err

@@ -20,7 +20,7 @@ func (c *Conn) Idle(ctx context.Context) (news bool, err error) {
 		default:
 		}
 		if ctx.Err() != nil {
-			return false, nil
+			return false, nil //nolint:nilerr // the end was asked for
 		}
 		if !c.Has(imap.CapIdle) {
 			news, err = c.poll(ctx)
