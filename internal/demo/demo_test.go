@@ -30,24 +30,43 @@ func build(t *testing.T) string {
 	return bin
 }
 
-func TestDemoGivesEverythingBackAndFindsSabotage(t *testing.T) {
+func TestDemo(t *testing.T) {
 	bin := build(t)
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)
+	t.Run("gives everything back and finds sabotage", func(t *testing.T) { testStory(t, bin, temp) })
+	t.Run("leaves nothing when interrupted", func(t *testing.T) { testInterrupt(t, bin, temp) })
+}
+
+func testStory(t *testing.T, bin, temp string) {
 	for name, c := range map[string]struct {
 		sabotage tamper.Kinds
+		stays    bool
 		lang     string
 		tells    string
 		err      error
 	}{
 		"once":     {lang: "en_GB.UTF-8", tells: "Everything is back"},
-		"sabotage": {sabotage: tamper.Kinds{Lost: 3, Doubled: 2, Flags: 4}, lang: "fr_FR.UTF-8", tells: "nomme exactement", err: demo.ErrDifferences},
+		"sabotage": {sabotage: tamper.Kinds{Lost: 3, Doubled: 2, Flags: 4}, stays: true, lang: "fr_FR.UTF-8", tells: "nomme exactement", err: demo.ErrDifferences},
 	} {
 		t.Run(name, func(t *testing.T) {
+			ctx, interrupt := context.WithCancel(t.Context())
+			defer interrupt()
 			var story, data bytes.Buffer
-			r, err := demo.Run(t.Context(), demo.Options{Binary: bin, Size: small, Once: true, Sabotage: c.sabotage, Lang: c.lang, Story: &story, Data: &data})
+			stayed := false
+			hear := writerFunc(func(p []byte) {
+				story.Write(p)
+				if bytes.Contains(p, []byte("Ctrl-C")) {
+					stayed = true
+					interrupt()
+				}
+			})
+			r, err := demo.Run(ctx, demo.Options{Binary: bin, Size: small, Once: !c.stays, Sabotage: c.sabotage, Lang: c.lang, Story: hear, Data: &data})
 			if !errors.Is(err, c.err) {
 				t.Fatalf("ended with %v, want %v:\n%s", err, c.err, &story)
+			}
+			if stayed != c.stays || c.stays && !strings.Contains(story.String(), "relais-00-poste") {
+				t.Errorf("stayed up: %v, want %v, with addresses and passwords:\n%s", stayed, c.stays, &story)
 			}
 			if r.Lost != c.sabotage.Lost || r.Doubled != c.sabotage.Doubled || r.Differences != c.sabotage.Flags {
 				t.Errorf("%d lost, %d doubled, %d differ, want %+v", r.Lost, r.Doubled, r.Differences, c.sabotage)
@@ -70,10 +89,7 @@ func TestDemoGivesEverythingBackAndFindsSabotage(t *testing.T) {
 	}
 }
 
-func TestDemoCleansUpWhenInterrupted(t *testing.T) {
-	bin := build(t)
-	temp := t.TempDir()
-	t.Setenv("TMPDIR", temp)
+func testInterrupt(t *testing.T, bin, temp string) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
 	story := writerFunc(func(p []byte) {

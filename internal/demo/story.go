@@ -41,7 +41,7 @@ func (s *stage) tell(ctx context.Context) error {
 // since is the time since then in seconds, to the millisecond.
 func since(then time.Time) float64 { return seconds(time.Since(then)) }
 
-func seconds(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }
+func seconds(d time.Duration) float64 { return float64(d.Milliseconds()) / 1000 }
 
 func duration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
 

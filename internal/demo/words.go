@@ -3,7 +3,7 @@ package demo
 // What the demo says. The figures come in the same order in both languages.
 var (
 	title = text{
-		"Relais: a company's mail server dies, and nobody notices for long.",
+		"Relais: a company's mail server dies, and the mail goes on.",
 		"Relais : le serveur de courriel d'une entreprise meurt, et le courrier continue.",
 	}
 
