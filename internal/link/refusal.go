@@ -52,21 +52,9 @@ func (tx *Tx) Refusals(ctx context.Context, account mail.AccountID) ([]Refusal, 
  FROM refusals WHERE account_id = $1 AND resolved_at = 0 ORDER BY id`, account))
 }
 
-// FolderRefusal finds the open refusal of an operation on a folder; false when there is none.
-func (tx *Tx) FolderRefusal(ctx context.Context, account mail.AccountID, operation, name string) (words string, at time.Time, refused bool, err error) {
-	var last int64
-	err = tx.QueryRow(ctx, `SELECT words, last_at FROM refusals
- WHERE account_id = $1 AND placement_id = 0 AND name = $2 AND operation = $3 AND resolved_at = 0`, account, name, operation).Scan(&words, &last)
-	if db.NoRows(err) {
-		return "", time.Time{}, false, nil
-	}
-	return words, mail.FromMicros(last), err == nil, err
-}
-
-// ResolveFolder notes that an operation on a folder is refused no more.
-func (tx *Tx) ResolveFolder(ctx context.Context, account mail.AccountID, operation, name string) error {
-	_, err := tx.Exec(ctx, `UPDATE refusals SET resolved_at = $1
- WHERE account_id = $2 AND placement_id = 0 AND name = $3 AND operation = $4 AND resolved_at = 0`, mail.Micros(tx.Now), account, name, operation)
+// Resolve notes that something is refused no more.
+func (tx *Tx) Resolve(ctx context.Context, id int64) error {
+	_, err := tx.Exec(ctx, `UPDATE refusals SET resolved_at = $1 WHERE id = $2 AND resolved_at = 0`, mail.Micros(tx.Now), id)
 	return err
 }
 

@@ -40,18 +40,18 @@ func (p *pass) appendThere(ctx context.Context) error {
 		if len(group) == 0 {
 			continue
 		}
-		pr, why := p.byBox[box], p.barred[box]
-		switch {
-		case why == nil && (pr == nil || pr.lost): // its folder is made by the next pass
-			if err := p.wait(ctx, group, link.ForFolder); err != nil {
-				return err
+		pr, err := p.target(ctx, box)
+		if why := refusedBy(err); why != nil {
+			err = p.refuse(ctx, group, "append", p.byBox[box], why)
+			if err == nil {
+				continue
 			}
-			continue
-		case why == nil && pr.readOnly():
-			why = readOnly
 		}
-		if why != nil {
-			if err := p.refuse(ctx, group, "append", pr, why); err != nil {
+		if err != nil {
+			return err
+		}
+		if pr == nil {
+			if err := p.wait(ctx, group, link.ForFolder); err != nil {
 				return err
 			}
 			continue

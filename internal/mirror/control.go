@@ -30,9 +30,9 @@ type AccountStatus struct {
 	// Expunges are messages deleted here that the primary could only mark as
 	// deleted: pending expunge.
 	Expunges int
-	Error   string    // why the last pass did not go through
-	Frozen  bool
-	Running bool
+	Error    string // why the last pass did not go through
+	Frozen   bool
+	Running  bool
 }
 
 // Status tells how far the mirror of a domain is.

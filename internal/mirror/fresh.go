@@ -131,7 +131,7 @@ func (p *pass) fileEach(ctx context.Context, filings []*record.Filing) error {
 		_, err := p.s.Store.FileAll(ctx, []*record.Filing{f}, p.still)
 		switch fault.CodeOf(err) {
 		case fault.Invalid, fault.OverLimit, fault.TooLarge:
-			if err := p.refuseFolder(ctx, "file here", f.Facts.Fingerprint.MessageID, &Refused{Words: fault.Public(err)}); err != nil {
+			if err := p.refuseFolder(ctx, fileHere, f.Facts.Fingerprint.MessageID, &Refused{Words: fault.Public(err)}); err != nil {
 				return err
 			}
 		case "":

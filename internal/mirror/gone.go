@@ -14,14 +14,20 @@ import (
 // goneHere looks at the folder of a mailbox that was deleted here: it is deleted
 // at the primary after its messages, unless something new has come into it there.
 // Then the mailbox is made again.
-func (t *tree) goneHere(ctx context.Context, base *link.Folder) error {
-	if !t.p.mode.Push {
-		return nil
+func (t *tree) goneHere(ctx context.Context, base *link.Folder, name string) error {
+	if base.Name != name { // renamed there meanwhile
+		f := t.there[base.Name]
+		if there, ok := t.there[name]; ok {
+			f = there
+		}
+		f.Name = name
+		t.there[name] = f
+		base.Name = name
+		if err := t.p.update(ctx, func(ctx context.Context, tx *record.Tx) error { return tx.Link.ChangeFolder(ctx, *base) }); err != nil {
+			return err
+		}
 	}
-	if why, err := t.p.refusedLately(ctx, deleteFolder, base.Name); err != nil || why != nil {
-		return err
-	}
-	if base.NoSelect {
+	if !t.p.mode.Push || t.there[name].NoSelect || t.p.refusedLately(deleteFolder, name) != nil {
 		return nil
 	}
 	delta, err := t.p.far.Scan(ctx, base.Name, tokenOf(base.Token))
@@ -129,9 +135,8 @@ func (p *pass) dropFolders(ctx context.Context) error {
 // dropThere deletes a folder whose mailbox was deleted here, if it is empty: its
 // messages were deleted one by one, and what came in at this moment stays.
 func (p *pass) dropThere(ctx context.Context, pr *pair) error {
-	why, err := p.refusedLately(ctx, deleteFolder, pr.folder.Name)
-	if err != nil || why != nil {
-		return err
+	if p.refusedLately(deleteFolder, pr.folder.Name) != nil {
+		return nil
 	}
 	if !pr.there.NoSelect {
 		left, err := p.far.Scan(ctx, pr.folder.Name, Token{})
@@ -146,16 +151,13 @@ func (p *pass) dropThere(ctx context.Context, pr *pair) error {
 			return nil
 		}
 	}
-	err = p.far.DeleteFolder(ctx, pr.folder.Name)
+	err := p.far.DeleteFolder(ctx, pr.folder.Name)
 	if why := refusedBy(err); why != nil && why.Code != "NONEXISTENT" {
 		return p.refuseFolder(ctx, deleteFolder, pr.folder.Name, why)
 	} else if why == nil && err != nil {
 		return err
 	}
 	return p.update(ctx, func(ctx context.Context, tx *record.Tx) error {
-		if err := tx.Link.ResolveFolder(ctx, p.acct.ID, deleteFolder, pr.folder.Name); err != nil {
-			return err
-		}
 		return tx.Link.CloseFolder(ctx, pr.folder.Key)
 	})
 }

@@ -20,14 +20,17 @@ func (p *pass) moveThere(ctx context.Context) error {
 		return key{from, p.byBox[s.out.Mailbox]}
 	})
 	for _, k := range keys {
-		if k.to == nil || k.to.lost {
-			// The folder is made by the next pass, unless the primary refuses it.
-			if why := p.barred[groups[k][0].out.Mailbox]; why != nil {
-				if err := p.refuse(ctx, groups[k], "move", nil, why); err != nil {
-					return err
-				}
-				continue
+		to, err := p.target(ctx, groups[k][0].out.Mailbox)
+		if why := refusedBy(err); why != nil {
+			if err := p.refuse(ctx, groups[k], "move", k.to, why); err != nil {
+				return err
 			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if to == nil {
 			if err := p.wait(ctx, groups[k], link.ForFolder); err != nil {
 				return err
 			}

@@ -33,9 +33,12 @@ type pass struct {
 	pairs    []*pair // folders joined to mailboxes
 	byBox    map[mail.MailboxID]*pair
 	byFolder map[int64]*pair
-	losses   map[int64]merge.Loss // by folder key: why its links mean nothing any more
-	lost     map[int64]bool       // by folder key: the primary has it no more
-	barred   map[mail.MailboxID]*Refused
+	losses   map[int64]merge.Loss        // by folder key: why its links mean nothing any more
+	lost     map[int64]bool              // by folder key: the primary has it no more
+	barred   map[mail.MailboxID]*Refused // mailboxes whose folder is refused
+
+	folderRefusals map[folderAct]link.Refusal // open when the pass began
+	stillRefused   map[folderAct]bool         // met by this pass
 
 	matching sync.Mutex // holds subjects, gone, loose and claimed while arrivals are matched
 	subjects map[mail.PlacementID]*subject
@@ -126,7 +129,7 @@ func (s *Service) pass(ctx context.Context, far Primary, a account, mode Mode) (
 	p := &pass{s: s, acct: a, mode: mode, log: s.Log.With("account", a.Email),
 		pending: map[mail.PlacementID]link.Waiting{}, expunges: map[remoteID]link.IntentID{},
 		byBox: map[mail.MailboxID]*pair{}, byFolder: map[int64]*pair{}, losses: map[int64]merge.Loss{}, lost: map[int64]bool{},
-		barred: map[mail.MailboxID]*Refused{}, subjects: map[mail.PlacementID]*subject{}, gone: newGoneIndex(), claimed: map[mail.PlacementID]bool{}}
+		barred: map[mail.MailboxID]*Refused{}, folderRefusals: map[folderAct]link.Refusal{}, stillRefused: map[folderAct]bool{}, subjects: map[mail.PlacementID]*subject{}, gone: newGoneIndex(), claimed: map[mail.PlacementID]bool{}}
 	if err := p.begin(ctx); err != nil {
 		return nil, err
 	}
@@ -195,6 +198,15 @@ func (p *pass) begin(ctx context.Context) error {
 		for _, w := range waiting {
 			p.pending[w.Placement] = w
 		}
+		refusals, err := tx.Link.Refusals(ctx, p.acct.ID)
+		if err != nil {
+			return err
+		}
+		for _, r := range refusals {
+			if r.Placement == 0 {
+				p.folderRefusals[folderAct{r.Operation, r.Name}] = r
+			}
+		}
 		account, err := tx.Mailbox.Account(ctx, p.acct.ID)
 		p.until = account.Modseq
 		return err
@@ -252,10 +264,19 @@ func (p *pass) still(ctx context.Context, tx *record.Tx) error {
 func (p *pass) finish(ctx context.Context) error {
 	return p.update(ctx, func(ctx context.Context, tx *record.Tx) error {
 		for _, pair := range p.pairs {
-			if pair.delta == nil || pair.lost {
+			if pair.lost || pair.boxGone {
 				continue
 			}
 			f := pair.folder
+			if f.NoSelect != pair.there.NoSelect {
+				f.NoSelect = pair.there.NoSelect
+				if err := tx.Link.ChangeFolder(ctx, f); err != nil {
+					return err
+				}
+			}
+			if pair.delta == nil {
+				continue
+			}
 			f.Permanent, f.AnyWord, f.ReadOnly = pair.delta.Permanent, pair.delta.AnyWord, pair.delta.ReadOnly
 			if err := tx.Link.SaveToken(ctx, f, link.Token(pair.delta.Token)); err != nil {
 				return err
@@ -271,6 +292,9 @@ func (p *pass) finish(ctx context.Context) error {
 		}
 		state := p.state
 		if p.mode.Push {
+			if err := p.resolveFolders(ctx, tx); err != nil {
+				return err
+			}
 			state.MergedModseq, state.LookedAtAll = p.until, p.state.LookAtAll
 			state.SettledFreeze = max(state.SettledFreeze, p.freeze.ID)
 		}

@@ -24,9 +24,16 @@ func refusedBy(err error) *Refused {
 // readOnly is what Relais itself says of a folder where nothing can be written.
 var readOnly = &Refused{Code: "READ-ONLY", Words: "the folder is read-only"}
 
+// folderAct is an operation on a folder, by name, that may be refused.
+type folderAct struct{ operation, name string }
+
+// fileHere is refused once and for all: the message stays at the primary alone.
+const fileHere = "file here"
+
 // refuseFolder keeps what the primary (or this side) said to an operation on a folder; only that waits.
 func (p *pass) refuseFolder(ctx context.Context, operation, name string, why *Refused) error {
 	p.refused++
+	p.stillRefused[folderAct{operation, name}] = true
 	p.log.Warn("refused", "operation", operation, "folder", name, "words", why.Words)
 	return p.update(ctx, func(ctx context.Context, tx *record.Tx) error {
 		return tx.Link.AddRefusal(ctx, link.Refusal{Account: p.acct.ID, Operation: operation, Name: name, Code: why.Code, Words: why.Words})
@@ -35,19 +42,27 @@ func (p *pass) refuseFolder(ctx context.Context, operation, name string, why *Re
 
 // refusedLately is the refusal of an operation on a folder that is not yet to be
 // tried again; nil when it may be tried.
-func (p *pass) refusedLately(ctx context.Context, operation, name string) (*Refused, error) {
-	var why *Refused
-	err := p.s.Store.View(ctx, func(ctx context.Context, tx *record.Tx) error {
-		words, at, refused, err := tx.Link.FolderRefusal(ctx, p.acct.ID, operation, name)
-		if why = nil; refused && tx.Now.Before(at.Add(refusalRetry)) {
-			why = &Refused{Words: words}
-		}
-		return err
-	})
-	if why != nil {
-		p.refused++
+func (p *pass) refusedLately(operation, name string) *Refused {
+	r, refused := p.folderRefusals[folderAct{operation, name}]
+	if !refused || !p.started.Before(r.LastAt.Add(refusalRetry)) {
+		return nil
 	}
-	return why, err
+	p.refused++
+	p.stillRefused[folderAct{operation, name}] = true
+	return &Refused{Code: r.Code, Words: r.Words}
+}
+
+// resolveFolders ends the refusals of operations on folders that this pass did not meet again.
+func (p *pass) resolveFolders(ctx context.Context, tx *record.Tx) error {
+	for act, r := range p.folderRefusals {
+		if p.stillRefused[act] || act.operation == fileHere {
+			continue
+		}
+		if err := tx.Link.Resolve(ctx, r.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // refuse keeps, for some subjects, what the primary said; each is tried again later.

@@ -31,10 +31,12 @@ var (
 	returning = mirror.Mode{Pull: true, Push: true, Appends: true, Lead: merge.StandbyLeads}
 )
 
+type imapClient = imapclient.Client
+
 // bundle is one person on both sides: a record, and a Dovecot with an account of the same name.
 type bundle struct {
 	*recordtest.Bundle
-	t       *testing.T
+	t       testing.TB
 	ann     directory.Person
 	server  *dovecot.Server
 	service *mirror.Service
@@ -42,13 +44,24 @@ type bundle struct {
 	client  *imapclient.Client
 }
 
-func setup(t *testing.T) *bundle {
+// options say how a bundle's Dovecot and connector differ from the usual.
+type options struct {
+	dovecot dovecot.Config
+	ignore  []string // capabilities that the connector does not use
+}
+
+func setup(t testing.TB, opts ...func(*options)) *bundle {
 	t.Helper()
+	var o options
+	for _, opt := range opts {
+		opt(&o)
+	}
 	b := &bundle{Bundle: recordtest.SQLite(t), t: t}
 	b.ann = b.Person("ann")
-	b.server = dovecot.Start(t, dovecot.Config{Users: []dovecot.User{{Login: b.ann.Email, Password: "secret"}}})
+	o.dovecot.Users = append(o.dovecot.Users, dovecot.User{Login: b.ann.Email, Password: "secret"})
+	b.server = dovecot.Start(t, o.dovecot)
 	pool := imapconn.NewPool(imapconn.PoolConfig{
-		Conn: imapconn.Config{Addr: b.server.Addr, TLS: imapconn.TLSNone},
+		Conn: imapconn.Config{Addr: b.server.Addr, TLS: imapconn.TLSNone, Ignore: o.ignore},
 		SignIn: func(_ context.Context, login string) (imapconn.Credentials, error) {
 			return imapconn.Credentials{Login: login, Master: dovecot.MasterUser, Secret: dovecot.MasterPassword}, nil
 		},
@@ -57,6 +70,32 @@ func setup(t *testing.T) *bundle {
 	t.Cleanup(func() { b.primary.Close() })
 	b.service = mirror.New(mirror.Config{Store: b.Store, Clock: b.Clock, Log: slog.New(slog.DiscardHandler)})
 	return b
+}
+
+// bare are the capabilities that a server of RFC 3501 alone lacks.
+var bare = []string{"UIDPLUS", "MOVE", "CONDSTORE", "QRESYNC", "MULTIAPPEND", "SPECIAL-USE", "LIST-STATUS", "LIST-EXTENDED", "LITERAL+",
+	"OBJECTID", "NAMESPACE", "UNSELECT", "IDLE", "ENABLE", "ESEARCH"}
+
+// without makes the connector take capabilities for absent.
+func without(capabilities ...string) func(*options) {
+	return func(o *options) { o.ignore = capabilities }
+}
+
+// people gives the server accounts for name0@example.org and so on, for another.
+func people(name string, n int) func(*options) {
+	return func(o *options) {
+		for i := range n {
+			o.dovecot.Users = append(o.dovecot.Users, dovecot.User{Login: fmt.Sprintf("%s%d@example.org", name, i), Password: "secret"})
+		}
+	}
+}
+
+// another is the same bundle with another person as ann.
+func (b *bundle) another(name string) *bundle {
+	b.t.Helper()
+	other := *b
+	other.ann, other.client = b.Person(name), nil
+	return &other
 }
 
 // connect opens the independent client.
@@ -143,10 +182,13 @@ func (b *bundle) there() map[string][]string {
 		b.t.Fatal(err)
 	}
 	for _, f := range folders {
-		if slices.Contains(f.Attrs, imap.MailboxAttrNoSelect) {
+		if slices.Contains(f.Attrs, imap.MailboxAttrNoSelect) || slices.Contains(f.Attrs, imap.MailboxAttrNonExistent) {
 			continue
 		}
 		selected, err := c.Select(f.Mailbox, &imap.SelectOptions{ReadOnly: true}).Wait()
+		if err != nil && strings.Contains(err.Error(), "doesn't exist") {
+			continue // only a place for those below it
+		}
 		if err != nil {
 			b.t.Fatal(err)
 		}

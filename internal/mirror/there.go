@@ -67,6 +67,31 @@ func (pr *pair) readOnly() bool {
 	return pr.folder.ReadOnly
 }
 
+// target is the folder at the primary into which something of a mailbox is put;
+// nil while it is still to be made, by the next pass. The error may be a *Refused.
+func (p *pass) target(ctx context.Context, box mail.MailboxID) (*pair, error) {
+	pr := p.byBox[box]
+	switch why := p.barred[box]; {
+	case why != nil:
+		return nil, why
+	case pr == nil || pr.lost:
+		return nil, nil
+	case pr.readOnly():
+		return nil, readOnly
+	case !pr.there.NoSelect:
+		return pr, nil
+	}
+	// Only a place in the tree until now: it becomes a folder.
+	if err := p.far.CreateFolder(ctx, pr.folder.Name, pr.box.Role); err != nil {
+		if why := refusedBy(err); why != nil {
+			p.barred[box] = why
+		}
+		return nil, err
+	}
+	pr.there.NoSelect = false
+	return pr, nil
+}
+
 // primaryHas is what the primary has of a subject's message before this stage.
 func (p *pass) primaryHas(s *subject) merge.State {
 	if s.remote == present || s.link == nil {

@@ -24,14 +24,34 @@ type tree struct {
 
 type renaming struct{ from, to string }
 
+// nameNow is the name of a folder after what was renamed by this plan.
+func (t *tree) nameNow(name string) string {
+	for _, r := range t.renamed {
+		if below, ok := strings.CutPrefix(name, r.from+"/"); ok {
+			name = r.to + "/" + below
+		}
+	}
+	return name
+}
+
 // step carries out one step. Those towards the primary wait while the mode does not push.
 func (t *tree) step(ctx context.Context, step merge.FolderStep) error {
 	base := t.base[step.Base.Key]
 	switch step.Op {
-	case merge.MakeHere:
+	case merge.Rejoin:
+		return t.p.update(ctx, func(ctx context.Context, tx *record.Tx) error {
+			base.Mailbox, base.BaseName = step.Here.ID, step.Here.Name
+			return tx.Link.ChangeFolder(ctx, *base)
+		})
+	case merge.MakeHere, merge.Join:
+		switch {
+		case t.nameNow(step.There.Name) != step.There.Name: // renamed along with its parent: the next pass sees it
+			t.p.waiting++
+			return nil
+		case step.Op == merge.Join:
+			return t.join(ctx, step)
+		}
 		return t.makeHere(ctx, step)
-	case merge.Join:
-		return t.join(ctx, step)
 	case merge.MakeThere:
 		return t.makeThere(ctx, step)
 	case merge.RenameHere:
@@ -45,7 +65,7 @@ func (t *tree) step(ctx context.Context, step merge.FolderStep) error {
 	case merge.GoneThere:
 		t.p.losses[base.Key], t.p.lost[base.Key] = merge.FolderGone, true
 	case merge.GoneHere:
-		return t.goneHere(ctx, base)
+		return t.goneHere(ctx, base, t.nameNow(step.There.Name))
 	case merge.Forget:
 		return t.p.update(ctx, func(ctx context.Context, tx *record.Tx) error { return tx.Link.CloseFolder(ctx, base.Key) })
 	}
@@ -118,9 +138,9 @@ func (t *tree) makeThere(ctx context.Context, step merge.FolderStep) error {
 		return nil
 	}
 	const operation = "create folder"
-	if why, err := t.p.refusedLately(ctx, operation, step.Name); err != nil || why != nil {
+	if why := t.p.refusedLately(operation, step.Name); why != nil {
 		t.p.barred[step.Here.ID] = why
-		return err
+		return nil
 	}
 	err := t.p.far.CreateFolder(ctx, step.Name, step.Here.Role)
 	if why := refusedBy(err); why != nil && why.Code != "ALREADYEXISTS" {
@@ -134,9 +154,6 @@ func (t *tree) makeThere(ctx context.Context, step merge.FolderStep) error {
 	}
 	t.there[step.Name] = Folder{Name: step.Name, Role: step.Here.Role, Subscribed: true}
 	return t.p.update(ctx, func(ctx context.Context, tx *record.Tx) error {
-		if err := tx.Link.ResolveFolder(ctx, t.p.acct.ID, operation, step.Name); err != nil {
-			return err
-		}
 		_, err := tx.Link.OpenFolder(ctx, link.Folder{Account: t.p.acct.ID, Name: step.Name, Mailbox: step.Here.ID,
 			BaseName: step.Here.Name, Role: step.Here.Role, Subscribed: true})
 		return err
@@ -164,10 +181,7 @@ func (t *tree) renameHere(ctx context.Context, step merge.FolderStep, base *link
 				}
 			}
 		}
-		if err := tx.Link.ChangeFolder(ctx, to); err != nil {
-			return err
-		}
-		return tx.Link.ResolveFolder(ctx, t.p.acct.ID, operation, step.Name)
+		return tx.Link.ChangeFolder(ctx, to)
 	})
 	switch fault.CodeOf(err) {
 	case fault.Invalid, fault.Conflict, fault.Denied: // the pair goes on under two names
@@ -224,24 +238,23 @@ func (t *tree) renameThere(ctx context.Context, step merge.FolderStep, base *lin
 		return nil
 	}
 	const operation = "rename folder"
-	if why, err := t.p.refusedLately(ctx, operation, step.Name); err != nil || why != nil {
-		return err
+	if t.p.refusedLately(operation, step.Name) != nil {
+		return nil
 	}
 	// RENAME takes the folders below along (RFC 9051 §6.3.6), so it may be there already.
-	from := step.There.Name
-	for _, r := range t.renamed {
-		if below, ok := strings.CutPrefix(from, r.from+"/"); ok {
-			from = r.to + "/" + below
-		}
-	}
+	from := t.nameNow(step.There.Name)
 	if from != step.Name {
 		err := t.p.far.RenameFolder(ctx, from, step.Name)
-		if why := refusedBy(err); why != nil {
+		switch why := refusedBy(err); {
+		case why != nil && step.There.NoSelect:
+			// Only a place in the tree, of which some servers know nothing: those below it are renamed one by one.
+		case why != nil:
 			return t.p.refuseFolder(ctx, operation, step.Name, why)
-		} else if err != nil {
+		case err != nil:
 			return err
+		default:
+			t.renamed = append(t.renamed, renaming{from, step.Name})
 		}
-		t.renamed = append(t.renamed, renaming{from, step.Name})
 	}
 	f := t.there[step.There.Name]
 	f.Name = step.Name
@@ -249,10 +262,7 @@ func (t *tree) renameThere(ctx context.Context, step merge.FolderStep, base *lin
 	t.there[step.Name] = f
 	return t.p.update(ctx, func(ctx context.Context, tx *record.Tx) error {
 		base.Name, base.BaseName = step.Name, step.Here.Name
-		if err := tx.Link.ChangeFolder(ctx, *base); err != nil {
-			return err
-		}
-		return tx.Link.ResolveFolder(ctx, t.p.acct.ID, operation, step.Name)
+		return tx.Link.ChangeFolder(ctx, *base)
 	})
 }
 

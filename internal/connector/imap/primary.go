@@ -76,6 +76,11 @@ func (s *session) Folders(ctx context.Context) ([]mirror.Folder, error) {
 	if err := s.Unselect(ctx); err != nil {
 		return nil, err
 	}
+	if s.Selected() != "" { // no UNSELECT
+		if err := s.Noop(ctx); err != nil {
+			return nil, err
+		}
+	}
 	boxes, err := s.List(ctx, ListOptions{Status: []imap.StatusItem{imap.StatusUIDValidity, imap.StatusUIDNext,
 		imap.StatusMessages, imap.StatusHighestModSeq, imap.StatusMailboxID}})
 	if err != nil {
@@ -86,6 +91,18 @@ func (s *session) Folders(ctx context.Context) ([]mirror.Folder, error) {
 		name, ours := s.names.decode(b.Name)
 		if !ours {
 			continue // another's namespace
+		}
+		if b.Status == nil && !b.NoSelect {
+			// Dovecot lists a deleted folder that has others below it as if it were one, and tells no status of it.
+			status, err := s.Status(ctx, b.Name, imap.StatusUIDValidity, imap.StatusUIDNext, imap.StatusMessages, imap.StatusHighestModSeq)
+			switch {
+			case err == nil:
+				b.Status = &status
+			case !isRefusal(err):
+				return nil, err
+			case fault.Is(err, fault.NotFound):
+				b.NoSelect = true
+			}
 		}
 		f := mirror.Folder{Name: name, Role: b.Role, NoSelect: b.NoSelect, Subscribed: b.Subscribed}
 		if b.Status != nil {

@@ -45,7 +45,8 @@ type FolderOp int
 
 // The operations on folders, in the order in which a plan lists them.
 const (
-	RenameHere  FolderOp = iota // renamed at the primary: rename the mailbox
+	Rejoin      FolderOp = iota // deleted and made again here: the pair goes on with the new mailbox
+	RenameHere                  // renamed at the primary: rename the mailbox
 	RenameThere                 // renamed here: rename the folder
 	ResetFolder                 // UIDVALIDITY is new: no deletion inferred, match again by content
 	LostFolder                  // gone, but so is much else: no deletion inferred
@@ -57,14 +58,13 @@ const (
 	MakeThere                   // new here
 )
 
-// FolderStep is one step of a plan. Which fields are set follows from Op: Base
-// for the first seven, There where the primary has it, Here where the standby has it.
+// FolderStep is one step of a plan. Which fields are set follows from Op.
 type FolderStep struct {
 	Op    FolderOp
-	Base  FolderBase
-	There FolderThere
-	Here  MailboxHere
-	Name  string // RenameHere, MakeHere: the mailbox's name; RenameThere, MakeThere: the folder's
+	Base  FolderBase  // for the first eight
+	There FolderThere // where the primary has it
+	Here  MailboxHere // where the standby has it
+	Name  string      // RenameHere, MakeHere: the mailbox's name; RenameThere, MakeThere: the folder's
 }
 
 // FolderPlan is what is to be done to bring both trees together.
@@ -140,8 +140,10 @@ func (p *planner) at(name string) string {
 // known goes through the pairs of the base.
 func (p *planner) known(base []FolderBase) {
 	taken := map[string]bool{}
+	joined := map[mail.MailboxID]bool{}
 	intact := false
 	for _, b := range base {
+		joined[b.Mailbox] = true
 		taken[p.at(b.Name)] = true
 		if t, ok := p.there[p.at(b.Name)]; ok && !b.NoSelect && t.UIDValidity == b.UIDValidity {
 			intact = true
@@ -156,6 +158,13 @@ func (p *planner) known(base []FolderBase) {
 			}
 		}
 		h, stillHere := p.here[b.Mailbox]
+		if !stillHere {
+			if again, ok := p.madeAgain(b, joined); ok {
+				p.add(FolderStep{Op: Rejoin, Base: b, Here: again})
+				b.Mailbox, b.BaseName = again.ID, again.Name
+				h, stillHere = again, true
+			}
+		}
 		if stillThere {
 			delete(p.there, p.at(t.Name))
 		}
@@ -189,6 +198,16 @@ func (p *planner) renamedTo(b FolderBase, taken map[string]bool) (FolderThere, b
 		}
 	}
 	return FolderThere{}, false
+}
+
+// madeAgain finds the mailbox that has the name of the base's one, which was deleted.
+func (p *planner) madeAgain(b FolderBase, joined map[mail.MailboxID]bool) (MailboxHere, bool) {
+	for id, m := range p.here {
+		if !joined[id] && p.key(m.Name) == p.key(b.BaseName) {
+			return m, true
+		}
+	}
+	return MailboxHere{}, false
 }
 
 // pair decides about one pair of the base.
