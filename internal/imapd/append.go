@@ -77,6 +77,9 @@ func (c *conn) appendOne(ctx context.Context, box mailbox.Mailbox, place record.
 		return nil, err
 	}
 	place.Mailbox = box.ID
+	if box.Role == mail.Sent {
+		return c.appendSent(ctx, place, raw)
+	}
 	filed, err := c.server.record.File(ctx, c.filing(raw, place))
 	if err != nil {
 		return nil, err
@@ -94,12 +97,12 @@ func (c *conn) filing(raw []byte, places ...record.Place) *record.Filing {
 // appendMany stores the first message and those that follow while they arrive,
 // and puts them in the mailbox together when all are there.
 func (c *conn) appendMany(ctx context.Context, box mailbox.Mailbox, place record.Place, raw []byte, release func()) (imap.NumSet, error) {
-	var places []*mailbox.Place
+	var arrivals []*arrival
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(filedAtOnce)
 	for {
-		p := &mailbox.Place{Account: place.Account, Mailbox: box.ID, Flags: place.Flags, InternalDate: place.InternalDate, Origin: mail.ByPerson}
-		places = append(places, p)
+		a := &arrival{Place: mailbox.Place{Account: place.Account, Mailbox: box.ID, Flags: place.Flags, InternalDate: place.InternalDate, Origin: mail.ByPerson}}
+		arrivals = append(arrivals, a)
 		body, free := raw, release
 		release = func() {} // it is the group's now
 		group.Go(func() error {
@@ -109,7 +112,7 @@ func (c *conn) appendMany(ctx context.Context, box mailbox.Mailbox, place record
 			if err != nil {
 				return err
 			}
-			p.Email, p.Hash, p.Size, p.MessageIDs = filed.Email, f.Hash, int64(len(f.Body)), f.Facts.MessageIDs
+			a.of(f, filed)
 			return nil
 		})
 		if c.dec.Peek() != ' ' || c.dec.Err() != nil {
@@ -117,7 +120,7 @@ func (c *conn) appendMany(ctx context.Context, box mailbox.Mailbox, place record
 		}
 		place = c.placeOptions()
 		var err error
-		if len(places) == maxAppend {
+		if len(arrivals) == maxAppend {
 			c.dec.Want("fewer messages")
 			err = fault.New(fault.OverLimit, "more than %d messages in one command", maxAppend)
 		}
@@ -141,16 +144,27 @@ func (c *conn) appendMany(ctx context.Context, box mailbox.Mailbox, place record
 	err := c.server.record.Update(ctx, func(ctx context.Context, tx *record.Tx) error {
 		tx.As(c.person.Email)
 		uids = nil
-		for _, p := range places {
-			placed, err := tx.Mailbox.Place(ctx, *p)
+		taken := map[mail.PlacementID]bool{}
+		for _, a := range arrivals {
+			placed, err := a.place(ctx, tx, box.Role == mail.Sent, taken)
 			if err != nil {
 				return err
 			}
-			uids.Add(placed.UID)
+			uids = addInOrder(uids, placed.UID)
 		}
 		return nil
 	})
 	return uids, err
+}
+
+// addInOrder adds uid at the end: APPENDUID names the UIDs as the messages came
+// (RFC 4315 §3), and that of a twin may be below the others.
+func addInOrder(uids imap.NumSet, uid uint32) imap.NumSet {
+	if n := len(uids); n > 0 && uid <= uids[n-1].Last {
+		return append(uids, imap.Range{First: uid, Last: uid})
+	}
+	uids.Add(uid)
+	return uids
 }
 
 // take reads a message into memory that is counted, as it arrives, until release.

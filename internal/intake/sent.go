@@ -21,10 +21,15 @@ const twinWithin = 10 * time.Minute
 // It is how a sent message is in Sent exactly once although two file it. Submit
 // asks for the client's copy (mail.ByPerson) before it places its own; the IMAP
 // door asks for Submit's (mail.ByOutbound) when a client APPENDs to the mailbox
-// with role Sent, and then gives the twin the flags and answers with its UID.
+// with role Sent, and then gives the twin the flags and answers with its UID. The
+// account is held first, so that of two who look at once the second sees what the
+// first has placed.
 func SentTwin(ctx context.Context, tx *record.Tx, acc mail.AccountID, fp mime.Fingerprint, by mail.Origin) (*mailbox.Placement, error) {
 	if fp.MessageID == "" {
 		return nil, nil
+	}
+	if err := tx.Mailbox.LockAccounts(ctx, acc); err != nil {
+		return nil, err
 	}
 	same, err := tx.Mailbox.PlacementsByMessageID(ctx, acc, fp.MessageID)
 	if err != nil || len(same) == 0 {

@@ -91,7 +91,7 @@ func (tx *Tx) Account(ctx context.Context, id mail.AccountID) (Account, error) {
 // id, so that transactions over several accounts do not block each other
 // crosswise. Needless on SQLite, where it reads nothing.
 func (tx *Tx) LockAccounts(ctx context.Context, ids ...mail.AccountID) error {
-	if tx.Dialect() != db.Postgres || len(ids) < 2 {
+	if tx.Dialect() != db.Postgres || len(ids) == 0 {
 		return nil
 	}
 	args := make([]any, len(ids))
