@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"maps"
-	"time"
 
 	"relais/internal/config"
 	"relais/internal/directory"
@@ -61,32 +60,4 @@ func (o ownDomains) domain(ctx context.Context, name string) (d directory.Domain
 		return d, false, nil
 	}
 	return d, err == nil, err
-}
-
-// housekeepingEvery is how often what has served its time is forgotten.
-const housekeepingEvery = time.Hour
-
-// keepJobs is how long ended jobs can still be looked at.
-const keepJobs = 7 * 24 * time.Hour
-
-// housekeeping forgets repeats and jobs that are too old to matter, until ctx ends.
-func housekeeping(ctx context.Context, store *record.Store) error {
-	tick := time.NewTicker(housekeepingEvery)
-	defer tick.Stop()
-	for {
-		err := store.Update(ctx, func(ctx context.Context, tx *record.Tx) error {
-			if err := tx.PruneRepeats(ctx); err != nil {
-				return err
-			}
-			return tx.Jobs.Prune(ctx, tx.Now.Add(-keepJobs))
-		})
-		if err != nil && !fault.Retryable(err) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
 }

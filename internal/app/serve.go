@@ -160,7 +160,8 @@ func Serve(ctx context.Context, opt Options) error {
 	maps.Copy(handlers, in.JobHandlers())
 	jobs := job.NewRunner(job.RunnerConfig{Log: log.With("component", "job")}, rec.Store, handlers)
 	workers.start("jobs", func(ctx context.Context) error { jobs.Run(ctx); return nil })
-	workers.start("housekeeping", func(ctx context.Context) error { return housekeeping(ctx, rec.Store) })
+	keeper := &housekeeper{store: rec.Store, packs: rec.packs, log: log.With("component", "housekeeping")}
+	workers.start("housekeeping", keeper.run)
 
 	parts := newGroup(workers.ctx)
 	undo.add("stop the doors", parts.stop)

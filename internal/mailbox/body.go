@@ -45,6 +45,21 @@ func (tx *Tx) MoveBody(ctx context.Context, m blob.Moved) (bool, error) {
 	return n == 1, err
 }
 
+// LiveBytes adds up what rows point at in each pack: bytes, headers of the records included.
+func (tx *Tx) LiveBytes(ctx context.Context) (map[uint64]int64, error) {
+	type share struct {
+		pack  uint64
+		bytes int64
+	}
+	shares, err := db.Collect(func(s db.Scanner) (one share, err error) { return one, s.Scan(&one.pack, &one.bytes) })(
+		tx.Query(ctx, `SELECT pack, CAST(SUM(len) AS BIGINT) FROM blobs GROUP BY pack`))
+	live := make(map[uint64]int64, len(shares))
+	for _, one := range shares {
+		live[one.pack] = one.bytes
+	}
+	return live, err
+}
+
 // Bodies lists at most limit bodies of the tenant in order of hash, after the one given.
 func (tx *Tx) Bodies(ctx context.Context, tenant mail.TenantID, after mail.Hash, limit int) ([]BodyRow, error) {
 	if limit < 1 {
