@@ -15,17 +15,8 @@ import (
 // at the primary after its messages, unless something new has come into it there.
 // Then the mailbox is made again.
 func (t *tree) goneHere(ctx context.Context, base *link.Folder, name string) error {
-	if base.Name != name { // renamed there meanwhile
-		f := t.there[base.Name]
-		if there, ok := t.there[name]; ok {
-			f = there
-		}
-		f.Name = name
-		t.there[name] = f
-		base.Name = name
-		if err := t.p.update(ctx, func(ctx context.Context, tx *record.Tx) error { return tx.Link.ChangeFolder(ctx, *base) }); err != nil {
-			return err
-		}
+	if err := t.follow(ctx, base, name); err != nil {
+		return err
 	}
 	if !t.p.mode.Push || t.there[name].NoSelect || t.p.refusedLately(deleteFolder, name) != nil {
 		return nil

@@ -111,13 +111,14 @@ func (m *model) pass(mode mirror.Mode, failing bool) (waiting int, err error) {
 	var far mirror.Primary = m.primary
 	ctx, cancel := context.WithCancel(m.t.Context())
 	defer cancel()
+	f := &failing1{Primary: far, left: 1 << 30}
 	if failing {
-		f := &failing1{Primary: far, left: m.rnd.IntN(14), after: m.chance(50)}
+		f.left, f.after = m.rnd.IntN(14), m.chance(50)
 		if m.chance(40) {
 			f.kill = cancel
 		}
-		far = f
 	}
+	far = f
 	waiting, refused, err := m.service.Merge(ctx, far, m.ann, mode)
 	if refused > 0 {
 		m.See(func(ctx context.Context, tx *record.Tx) error {
@@ -126,11 +127,8 @@ func (m *model) pass(mode mirror.Mode, failing bool) (waiting int, err error) {
 			return err
 		})
 	}
-	if f, ok := far.(*failing1); ok {
-		m.logf("  calls: %v", f.calls)
-	}
-	m.logf("pass %+v, failing %v: waiting %d, %v", mode, failing, waiting, err)
-	if err != nil && !failing && !fault.Is(err, fault.Unavailable) {
+	m.logf("pass %+v, failing %v: %s: waiting %d, %v", mode, failing, strings.Join(f.calls, " "), waiting, err)
+	if err != nil && !failing && !fault.Is(err, fault.Unavailable) { // Dovecot ends sessions whose folder went away
 		m.t.Errorf("pass: %v", err)
 	}
 	return waiting, err

@@ -88,8 +88,8 @@ func (p *pass) target(ctx context.Context, box mail.MailboxID) (*pair, error) {
 		}
 		return nil, err
 	}
-	pr.there.NoSelect = false
-	return pr, nil
+	pr.there.NoSelect, pr.folder.NoSelect = false, false
+	return pr, p.update(ctx, func(ctx context.Context, tx *record.Tx) error { return tx.Link.ChangeFolder(ctx, pr.folder) })
 }
 
 // primaryHas is what the primary has of a subject's message before this stage.

@@ -234,8 +234,8 @@ func (t *tree) makeWay(ctx context.Context, tx *record.Tx, f *link.Folder, name 
 
 // renameThere gives the folder the name that its mailbox has here now.
 func (t *tree) renameThere(ctx context.Context, step merge.FolderStep, base *link.Folder) error {
-	if !t.p.mode.Push {
-		return nil
+	if err := t.follow(ctx, base, t.nameNow(step.There.Name)); err != nil || !t.p.mode.Push {
+		return err
 	}
 	const operation = "rename folder"
 	if t.p.refusedLately(operation, step.Name) != nil {
@@ -256,14 +256,29 @@ func (t *tree) renameThere(ctx context.Context, step merge.FolderStep, base *lin
 			t.renamed = append(t.renamed, renaming{from, step.Name})
 		}
 	}
-	f := t.there[step.There.Name]
+	f := t.there[from]
 	f.Name = step.Name
-	delete(t.there, step.There.Name)
+	delete(t.there, from)
 	t.there[step.Name] = f
 	return t.p.update(ctx, func(ctx context.Context, tx *record.Tx) error {
 		base.Name, base.BaseName = step.Name, step.Here.Name
 		return tx.Link.ChangeFolder(ctx, *base)
 	})
+}
+
+// follow notes the name that a folder has at the primary by now.
+func (t *tree) follow(ctx context.Context, base *link.Folder, name string) error {
+	if base.Name == name {
+		return nil
+	}
+	f, listed := t.there[name]
+	if !listed {
+		f = t.there[base.Name]
+	}
+	f.Name = name
+	t.there[name] = f
+	base.Name = name
+	return t.p.update(ctx, func(ctx context.Context, tx *record.Tx) error { return tx.Link.ChangeFolder(ctx, *base) })
 }
 
 func joinedTo(ctx context.Context, tx *record.Tx, acct mail.AccountID, box mail.MailboxID) (bool, error) {

@@ -135,10 +135,24 @@ func (p *Pool) Lease(ctx context.Context, login string) (*Lease, error) {
 		}
 		select {
 		case <-wait:
+		case <-time.After(limitHolds):
+			p.relax(login)
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
 	}
+}
+
+// limitHolds is how long a lowered limit is believed while somebody waits: the
+// server may have counted a connection that was just ending.
+const limitHolds = 5 * time.Second
+
+// relax lets an account's lowered limit rise by one.
+func (p *Pool) relax(login string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a := p.account(login)
+	a.limit = min(a.limit+1, p.cfg.PerAccount)
 }
 
 // A connection unused for longer than freshFor is asked whether it lives, and has checkTime to answer.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"relais/internal/fault"
 	"relais/internal/imap"
@@ -19,6 +20,15 @@ type primary struct {
 	pool     *Pool
 	noDots   atomic.Bool // see folderNames
 	recalled sync.Map    // logins whose folders were looked at for it
+	trimmed  atomic.Int64
+}
+
+// trim closes, now and then, what was left unused: connections of people who are gone, say.
+func (p *primary) trim() {
+	now := time.Now().Unix()
+	if last := p.trimmed.Load(); now-last >= 60 && p.trimmed.CompareAndSwap(last, now) {
+		p.pool.Trim()
+	}
 }
 
 // MaxSessions is the pool's limit.
@@ -29,6 +39,7 @@ func (p *primary) Close() error { return p.pool.Close() }
 
 // Open leases a connection and learns how the server names folders.
 func (p *primary) Open(ctx context.Context, login string) (mirror.Session, error) {
+	p.trim()
 	lease, err := p.pool.Lease(ctx, login)
 	if err != nil {
 		return nil, err

@@ -86,6 +86,7 @@ func PlanFolders(base []FolderBase, there []FolderThere, here []MailboxHere, lea
 		key:      func(s string) string { return nameKey(s, foldCase) },
 		there:    map[string]FolderThere{},
 		keys:     map[string]string{},
+		renamed:  map[string]string{},
 		here:     map[mail.MailboxID]MailboxHere{},
 		sameUIDs: sameUIDs,
 		lead:     lead,
@@ -121,6 +122,7 @@ type planner struct {
 	key      func(string) string
 	there    map[string]FolderThere // not yet accounted for
 	keys     map[string]string      // of the names that are there
+	renamed  map[string]string      // the base's names that go on under others
 	here     map[mail.MailboxID]MailboxHere
 	sameUIDs func(FolderBase, FolderThere) bool
 	lead     Lead
@@ -155,6 +157,7 @@ func (p *planner) known(base []FolderBase) {
 		if !stillThere || (reset(b, t) && !b.NoSelect) {
 			if r, ok := p.renamedTo(b, taken); ok {
 				t, stillThere, renamed = r, true, true
+				p.renamed[b.Name] = r.Name
 			}
 		}
 		h, stillHere := p.here[b.Mailbox]
@@ -181,23 +184,58 @@ func reset(b FolderBase, t FolderThere) bool {
 	return b.UIDValidity != 0 && t.UIDValidity != 0 && t.UIDValidity != b.UIDValidity
 }
 
-// renamedTo finds the folder under whose new name the base's one goes on.
+// renamedTo finds the folder under whose new name the base's one goes on. Where
+// several may be it (folders made in the same second and empty look alike), it is
+// the one that went along with its parent, else the one whose name is nearest.
 func (p *planner) renamedTo(b FolderBase, taken map[string]bool) (FolderThere, bool) {
+	if b.NoSelect {
+		return FolderThere{}, false
+	}
+	var candidates []FolderThere
 	for name, t := range p.there {
-		if taken[name] || t.NoSelect || b.NoSelect {
-			continue
-		}
-		if b.ObjectID != "" || t.ObjectID != "" {
+		switch {
+		case taken[name] || t.NoSelect:
+		case b.ObjectID != "" || t.ObjectID != "":
 			if b.ObjectID == t.ObjectID {
 				return t, true
 			}
-			continue
+		case t.UIDValidity == b.UIDValidity && t.UIDNext >= b.UIDNext:
+			candidates = append(candidates, t)
 		}
-		if t.UIDValidity == b.UIDValidity && t.UIDNext >= b.UIDNext && p.sameUIDs(b, t) {
+	}
+	up, level := cutName(b.Name)
+	distance := func(t FolderThere) int {
+		tup, tlevel := cutName(t.Name)
+		d := 0
+		if to, ok := p.renamed[up]; !ok || to != tup || tlevel != level {
+			d += 8
+		}
+		if tlevel != level {
+			d += 4
+		}
+		if strings.Count(t.Name, "/") != strings.Count(b.Name, "/") {
+			d += 2
+		}
+		if t.UIDNext != b.UIDNext {
+			d++
+		}
+		return d
+	}
+	slices.SortFunc(candidates, func(t, u FolderThere) int {
+		return cmp.Or(cmp.Compare(distance(t), distance(u)), cmp.Compare(t.Name, u.Name))
+	})
+	for _, t := range candidates {
+		if p.sameUIDs(b, t) {
 			return t, true
 		}
 	}
 	return FolderThere{}, false
+}
+
+// cutName parts a name into what stands above its last level, and that.
+func cutName(name string) (up, level string) {
+	i := strings.LastIndexByte(name, '/')
+	return name[:max(i, 0)], name[i+1:]
 }
 
 // madeAgain finds the mailbox that has the name of the base's one, which was deleted.
