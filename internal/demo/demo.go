@@ -149,9 +149,12 @@ type stage struct {
 	inbound *inbound
 	old     *node // plays the company's server
 	standby *node
-	killed  time.Time // when the old server was
-	before  int       // messages that had come from outside by then
-	result  Result
+	// The rebuilt server comes back on the ports of the old one.
+	oldPorts, standbyPorts *ports
+
+	killed time.Time // when the old server was
+	before int       // messages that had come from outside by then
+	result Result
 }
 
 const (
@@ -169,7 +172,13 @@ func openStage(opt Options) (*stage, error) {
 	s := &stage{Options: opt, dir: dir, company: traffic.NewCompany(domainName, opt.Size.People), book: traffic.NewBook()}
 	s.tells = &teller{w: opt.Story, terminal: opt.Terminal, width: opt.Width, french: strings.HasPrefix(strings.ToLower(opt.Lang), "fr"), began: time.Now()}
 	s.result.People = len(s.company.Staff)
-	if s.world, err = outside.Listen("127.0.0.1:0"); err != nil {
+	if s.world, err = outside.Listen("127.0.0.1:0"); err == nil {
+		s.oldPorts, err = takePorts()
+	}
+	if err == nil {
+		s.standbyPorts, err = takePorts()
+	}
+	if err != nil {
 		s.close()
 		return nil, err
 	}
@@ -178,9 +187,11 @@ func openStage(opt Options) (*stage, error) {
 
 // close ends all processes and removes their data.
 func (s *stage) close() {
-	s.inbound.silence()
+	_ = s.inbound.silence() // what went wrong there has been told
 	s.old.kill()
 	s.standby.kill()
+	s.oldPorts.giveBack()
+	s.standbyPorts.giveBack()
 	if s.world != nil {
 		_ = s.world.Close()
 	}

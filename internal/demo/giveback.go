@@ -19,7 +19,7 @@ func (s *stage) comeBack(ctx context.Context) error {
 	s.tells.heading(headReturn)
 	step := s.tells.begin(rebuilding, nil)
 	defer step.quit()
-	rebuilt, err := s.newServer(ctx, "rebuilt", s.old.base)
+	rebuilt, err := s.newServer(ctx, "rebuilt", s.oldPorts.base)
 	if err != nil {
 		return err
 	}
@@ -59,16 +59,8 @@ func (s *stage) prove(ctx context.Context) error {
 	s.tells.heading(headProof)
 	step := s.tells.begin(walking, nil)
 	defer step.quit()
-	var found counted
-	err := wait(ctx, timeToSettle, "agreement", func() (bool, error) {
-		var err error
-		found, err = s.count()
-		return found.empty(), err
-	})
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if err != nil && found.empty() {
+	found, err := s.settle(ctx)
+	if err != nil {
 		return err
 	}
 	s.enter(found)

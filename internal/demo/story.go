@@ -48,16 +48,13 @@ func duration(seconds float64) time.Duration { return time.Duration(seconds * fl
 // opening brings up the company's old server with its years of mail, and the standby beside it.
 func (s *stage) opening(ctx context.Context) error {
 	s.tells.heading(headOpening)
-	bases, err := freeBases(2)
-	if err != nil {
-		return err
-	}
 	step := s.tells.begin(startServers, nil)
 	defer step.quit()
-	if s.old, err = s.newServer(ctx, "old", bases[0]); err != nil {
+	var err error
+	if s.old, err = s.newServer(ctx, "old", s.oldPorts.base); err != nil {
 		return err
 	}
-	if s.standby, err = s.newServer(ctx, "standby", bases[1]); err != nil {
+	if s.standby, err = s.newServer(ctx, "standby", s.standbyPorts.base); err != nil {
 		return err
 	}
 	if _, err := s.standby.run(ctx, "domain", "set", domainName, "--failover", "auto"); err != nil {
