@@ -29,7 +29,7 @@ var layers = []struct {
 	{name: "record", rooms: []string{"directory", "mailbox", "duty", "link"}},
 	{name: "modules", rooms: []string{"judge", "outbound", "continuity"}, apart: true},
 	{name: "assembly", rooms: []string{"record", "intake", "mirror", "reconcile"}},
-	{name: "doors", rooms: []string{"smtpd", "imapd", "adminapi", "cli", "demo"}},
+	{name: "doors", rooms: []string{"smtpd", "imapd", "adminapi", "cli", "demo", "bench"}},
 	{name: "far side", rooms: []string{"connector"}},
 	{name: "wiring", rooms: []string{"app"}},
 }

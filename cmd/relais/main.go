@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"relais/internal/app"
+	"relais/internal/bench"
 	"relais/internal/cli"
 	"relais/internal/demo"
 )
@@ -26,7 +27,7 @@ func run() int {
 		Terminal: term.IsTerminal(in) && term.IsTerminal(out),
 		Version:  app.Version(),
 		Local: cli.Local{
-			Init: app.Init, Check: app.Check, Demo: demo.Command,
+			Init: app.Init, Check: app.Check, Demo: demo.Command, Bench: bench.Run,
 			Serve: func(ctx context.Context, configFile string, stdout, stderr io.Writer) error {
 				return app.Serve(ctx, app.Options{ConfigFile: configFile, Stdout: stdout, Stderr: stderr})
 			},

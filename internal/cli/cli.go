@@ -68,6 +68,7 @@ type root struct {
 	Ledger    ledgerCmd    `cmd:"" help:"What happened to messages, and what is owed."`
 	Audit     auditCmd     `cmd:"" help:"What administrators did."`
 	Check     checkCmd     `cmd:"" help:"Verify the stored data, without a node."`
+	Bench     benchCmd     `cmd:"" help:"Judge this machine: mail per second, CPU, disk."`
 }
 
 // session is one run of a command.

@@ -14,6 +14,7 @@ type Local struct {
 	Init  func(ctx context.Context, ch config.Choices) (*InitReport, error)
 	Serve func(ctx context.Context, configFile string, stdout, stderr io.Writer) error
 	Demo  func(ctx context.Context, d DemoChoices) error
+	Bench func(ctx context.Context, b BenchChoices) (*BenchReport, error)
 	// Check verifies the store below a data directory. fault.Conflict while a node runs there.
 	Check func(ctx context.Context, dir string, bodies bool, progress func(step string, done, total int64)) (*record.Report, error)
 }

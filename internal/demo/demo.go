@@ -150,7 +150,7 @@ type stage struct {
 	old     *node // plays the company's server
 	standby *node
 	// The rebuilt server comes back on the ports of the old one.
-	oldPorts, standbyPorts *ports
+	oldPorts, standbyPorts *Ports
 
 	killed time.Time // when the old server was
 	before int       // messages that had come from outside by then
@@ -173,10 +173,10 @@ func openStage(opt Options) (*stage, error) {
 	s.tells = &teller{w: opt.Story, terminal: opt.Terminal, width: opt.Width, french: strings.HasPrefix(strings.ToLower(opt.Lang), "fr"), began: time.Now()}
 	s.result.People = len(s.company.Staff)
 	if s.world, err = outside.Listen("127.0.0.1:0"); err == nil {
-		s.oldPorts, err = takePorts()
+		s.oldPorts, err = TakePorts()
 	}
 	if err == nil {
-		s.standbyPorts, err = takePorts()
+		s.standbyPorts, err = TakePorts()
 	}
 	if err != nil {
 		s.close()
@@ -190,8 +190,8 @@ func (s *stage) close() {
 	_ = s.inbound.silence() // what went wrong there has been told
 	s.old.kill()
 	s.standby.kill()
-	s.oldPorts.giveBack()
-	s.standbyPorts.giveBack()
+	s.oldPorts.GiveBack()
+	s.standbyPorts.GiveBack()
 	if s.world != nil {
 		_ = s.world.Close()
 	}

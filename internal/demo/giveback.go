@@ -19,7 +19,7 @@ func (s *stage) comeBack(ctx context.Context) error {
 	s.tells.heading(headReturn)
 	step := s.tells.begin(rebuilding, nil)
 	defer step.quit()
-	rebuilt, err := s.newServer(ctx, "rebuilt", s.oldPorts.base)
+	rebuilt, err := s.newServer(ctx, "rebuilt", s.oldPorts.Base)
 	if err != nil {
 		return err
 	}

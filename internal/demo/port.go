@@ -12,19 +12,19 @@ var offsets = []int{25, 80, 90, 143, 443, 465, 587, 993}
 
 // More ports of a node's range.
 const (
-	dnsOffset = 53 // nobody listens: the demo asks no name server of the machine's
-	ownOffset = 1  // the demo listens, so that no other demo takes the range
+	dnsOffset = 53 // nobody listens: a node there asks no name server of the machine's
+	ownOffset = 1  // its holder listens, so that no other takes the range
 )
 
-// ports is a --port-base that is this demo's until it is given back.
-type ports struct {
-	base int
+// Ports is a --port-base that is the caller's until it is given back.
+type Ports struct {
+	Base int
 	own  net.Listener
 }
 
-// takePorts finds a base whose ports are all free: above 1024, so that nobody needs to be root, and below those that
+// TakePorts finds a base whose ports are all free: above 1024, so that nobody needs to be root, and below those that
 // the kernel gives to outgoing connections.
-func takePorts() (*ports, error) {
+func TakePorts() (*Ports, error) {
 	for _, i := range rand.Perm(20) {
 		base := 11500 + 1000*i
 		own, err := listen(base + ownOffset)
@@ -32,15 +32,15 @@ func takePorts() (*ports, error) {
 			continue
 		}
 		if free(base) {
-			return &ports{base, own}, nil
+			return &Ports{base, own}, nil
 		}
 		_ = own.Close()
 	}
 	return nil, errors.New("no free ports on 127.0.0.1 between 11500 and 31500")
 }
 
-// giveBack ends the reservation; nil has none.
-func (p *ports) giveBack() {
+// GiveBack ends the reservation; nil has none.
+func (p *Ports) GiveBack() {
 	if p != nil {
 		_ = p.own.Close()
 	}

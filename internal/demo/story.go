@@ -51,10 +51,10 @@ func (s *stage) opening(ctx context.Context) error {
 	step := s.tells.begin(startServers, nil)
 	defer step.quit()
 	var err error
-	if s.old, err = s.newServer(ctx, "old", s.oldPorts.base); err != nil {
+	if s.old, err = s.newServer(ctx, "old", s.oldPorts.Base); err != nil {
 		return err
 	}
-	if s.standby, err = s.newServer(ctx, "standby", s.standbyPorts.base); err != nil {
+	if s.standby, err = s.newServer(ctx, "standby", s.standbyPorts.Base); err != nil {
 		return err
 	}
 	if _, err := s.standby.run(ctx, "domain", "set", domainName, "--failover", "auto"); err != nil {
