@@ -45,6 +45,7 @@ func Run(t *testing.T, open func(testing.TB) db.Engine) {
 		{"File/concurrent same body", testFileSameBody},
 		{"File/suppresses a repeat", testRepeat},
 		{"File/fails whole", testFileFails},
+		{"File/a body moves", testMoveBody},
 		{"Watch/tells", testWatch},
 		{"Check/finds what is broken", testCheck},
 	} {
