@@ -81,10 +81,10 @@ type Result struct {
 	Messages int     `json:"messages"`      // in all mailboxes at the end, by the book
 	Cold     float64 `json:"cold_mirror_s"` // from connecting the old server until the mirror was in step
 
-	Detected  float64 `json:"detected_s"`   // from SIGKILL until Relais was in charge
-	FirstMail float64 `json:"first_mail_s"` // from SIGKILL until a new message was read on the standby and its answer had arrived outside
-	Received  int     `json:"received_during"`
-	Sent      int     `json:"sent_during"`
+	Detected  float64 `json:"detected_s"`      // from SIGKILL until Relais was in charge
+	FirstMail float64 `json:"first_mail_s"`    // from SIGKILL until a new message was read on the standby and its answer had arrived outside
+	Received  int     `json:"received_during"` // messages from outside, from SIGKILL until all was returned
+	Sent      int     `json:"sent_during"`     // messages of the company's people, in the same time
 
 	ReturnTook  float64 `json:"return_s"`
 	Returned    int     `json:"returned"`    // messages that the walk of the old server found after the return
@@ -96,8 +96,14 @@ type Result struct {
 	Total      float64    `json:"total_s"`
 }
 
-// Reconciled is what Relais itself reports, to be held against the walk.
+// Reconciled is what Relais itself reports, to be held against the walk: events of the outage, then messages.
 type Reconciled struct {
+	Received int `json:"received"` // in mailboxes: a message to two people counts twice
+	Sent     int `json:"sent"`
+	Moved    int `json:"moved"`
+	Flagged  int `json:"flagged"`
+	Deleted  int `json:"deleted"`
+
 	Lost    int `json:"lost"`
 	Doubled int `json:"doubled"`
 	Extra   int `json:"extra"`

@@ -75,7 +75,10 @@ func (s *stage) prove(ctx context.Context) error {
 	if _, err := s.reconcile(ctx); err != nil {
 		return err
 	}
-	step.done(reconciled, s.result.Reconciled.Matched)
+	r := s.result.Reconciled
+	step.done(reconciled, r.Matched)
+	s.tells.detail(outageCounts, r.Received, r.Sent, r.Moved, r.Flagged, r.Deleted)
+	s.tells.detail(differenceCounts, r.Lost, r.Doubled, r.Extra, r.Flags, r.Folder, r.Date, r.Content, r.Refused)
 	return nil
 }
 

@@ -162,7 +162,7 @@ func (s *stage) firstMail(ctx context.Context) error {
 		return err
 	}
 	took := time.Since(s.killed)
-	s.result.FirstMail, s.result.Received, s.result.Sent = seconds(took), 1, 1
+	s.result.FirstMail, s.result.Received, s.result.Sent = seconds(took), 1, 1 // this message and its answer
 	step.done(firstMailDone, reader.Name, s.tells.seconds(took))
 	return nil
 }

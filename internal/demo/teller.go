@@ -61,6 +61,11 @@ func (t *teller) line(format string, args ...any) {
 	fmt.Fprintf(t.w, format+"\n", args...)
 }
 
+// detail writes a line below a step.
+func (t *teller) detail(s text, args ...any) {
+	t.line("              %s", t.paint(dim, fmt.Sprintf(t.in(s), args...)))
+}
+
 // step is something that takes a while.
 type step struct {
 	t       *teller

@@ -36,11 +36,19 @@ var (
 	givingBack   = text{"giving everything back", "restitution de tout le courrier"}
 	gaveBack     = text{"Everything is back on the company's server after %s, which is in charge again.", "Tout est revenu en %s sur le serveur de l'entreprise, qui a repris la main."}
 
-	headProof   = text{"The proof", "La preuve"}
-	walking     = text{"an independent mail program reads every mailbox on both servers", "un logiciel indépendant relit toutes les boîtes sur les deux serveurs"}
-	walked      = text{"An independent mail program finds %d messages on the company's server: %d lost, %d doubled.", "Un logiciel indépendant trouve %d messages sur le serveur de l'entreprise : %d perdu, %d en double."}
-	reconciling = text{"Relais compares both sides and signs its report", "Relais compare les deux côtés et signe son rapport"}
-	reconciled  = text{"Relais's own signed report agrees: %d messages are the same on both sides.", "Le rapport signé de Relais le confirme : %d messages identiques des deux côtés."}
+	headProof    = text{"The proof", "La preuve"}
+	walking      = text{"an independent mail program reads every mailbox on both servers", "un logiciel indépendant relit toutes les boîtes sur les deux serveurs"}
+	walked       = text{"An independent mail program finds %d messages on the company's server: %d lost, %d doubled.", "Un logiciel indépendant trouve %d messages sur le serveur de l'entreprise : %d perdu, %d en double."}
+	reconciling  = text{"Relais compares both sides and signs its report", "Relais compare les deux côtés et signe son rapport"}
+	reconciled   = text{"Relais's own signed report agrees: %d messages are the same on both sides.", "Le rapport signé de Relais le confirme : %d messages identiques des deux côtés."}
+	outageCounts = text{
+		"the outage, mailbox by mailbox: %d received, %d sent, %d moved, %d flagged, %d deleted",
+		"la panne, boîte par boîte : %d reçus, %d envoyés, %d déplacés, %d marqués, %d supprimés",
+	}
+	differenceCounts = text{
+		"lost %d, doubled %d, only there %d, other flags %d, folder %d, date %d, content %d, refused %d",
+		"perdus %d, en double %d, seulement là-bas %d, autres marques %d, dossier %d, date %d, contenu %d, refusés %d",
+	}
 
 	headSabotage = text{"The sabotage", "Le sabotage"}
 	sabotaging   = text{"somebody alters the company's server behind Relais's back", "quelqu'un altère le serveur de l'entreprise dans le dos de Relais"}

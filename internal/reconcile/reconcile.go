@@ -10,6 +10,7 @@ import (
 	"relais/internal/clock"
 	"relais/internal/directory"
 	"relais/internal/duty"
+	"relais/internal/fault"
 	"relais/internal/intake/trace"
 	"relais/internal/mail"
 	"relais/internal/mailbox"
@@ -277,6 +278,10 @@ func explain(differences []Difference, refused []Refused) {
 // events counts what the ledger says happened since a moment, each message once under each head.
 func events(ctx context.Context, tx *record.Tx, account mail.AccountID, since time.Time) (Counts, error) {
 	var c Counts
+	sent, err := tx.Mailbox.MailboxByRole(ctx, account, mail.Sent)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return c, err
+	}
 	type head struct {
 		placement mail.PlacementID
 		kind      mailbox.ChangeKind
@@ -295,10 +300,10 @@ func events(ctx context.Context, tx *record.Tx, account mail.AccountID, since ti
 			}
 			counted[h] = true
 			switch {
-			case ch.Kind == mailbox.Placed && ch.Origin == mail.ByIntake:
-				c.Received++
-			case ch.Kind == mailbox.Placed && ch.Origin == mail.ByOutbound:
+			case ch.Kind == mailbox.Placed && ch.Origin == mail.ByOutbound && ch.Mailbox == sent.ID:
 				c.Sent++
+			case ch.Kind == mailbox.Placed && (ch.Origin == mail.ByIntake || ch.Origin == mail.ByOutbound): // the latter from a colleague
+				c.Received++
 			case ch.Kind == mailbox.Moved:
 				c.Moved++
 			case ch.Kind == mailbox.Flagged:

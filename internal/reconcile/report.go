@@ -58,7 +58,7 @@ type Refused struct {
 
 // Counts are what happened between Since and At by the ledger, and what the walk found.
 type Counts struct {
-	Received int `json:"received"` // arrived by SMTP
+	Received int `json:"received"` // arrived from outside or from a colleague
 	Sent     int `json:"sent"`     // sent by people here
 	Moved    int `json:"moved"`    // messages moved by people
 	Flagged  int `json:"flagged"`  // messages whose flags people changed
