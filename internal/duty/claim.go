@@ -98,7 +98,7 @@ func (tx *Tx) Doubt(ctx context.Context, id mail.DutyID, words string) error {
 // a process that was killed nobody else knows.
 func (tx *Tx) Abandon(ctx context.Context) (int64, error) {
 	res, err := tx.Exec(ctx, `UPDATE duties SET claimed_until = $1, next_at = $1, reply = 'the relay was killed'
- WHERE state IN ('owed', 'claimed') AND state = 'claimed' AND claimed_by = 'relay' AND claimed_until > $1`, mail.Micros(tx.Now))
+ WHERE state = 'claimed' AND claimed_by = 'relay' AND claimed_until > $1`, mail.Micros(tx.Now))
 	if err != nil {
 		return 0, err
 	}

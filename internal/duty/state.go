@@ -145,6 +145,13 @@ func (tx *Tx) MarkUnseen(ctx context.Context, before time.Time, limit int) ([]Du
 	return late, nil
 }
 
+// FirstHanded is when the oldest duty that is handed over, and not seen yet, was; the zero time for none.
+func (tx *Tx) FirstHanded(ctx context.Context) (time.Time, error) {
+	var at int64
+	err := tx.QueryRow(ctx, `SELECT COALESCE(MIN(handed_at), 0) FROM duties WHERE state = 'handed'`).Scan(&at)
+	return mail.FromMicros(at), err
+}
+
 // Attach gives a duty whose recipient was unknown here the account and
 // placement that it got once the directory knew the address.
 func (tx *Tx) Attach(ctx context.Context, id mail.DutyID, acc mail.AccountID, placement mail.PlacementID) error {

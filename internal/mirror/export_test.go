@@ -14,3 +14,12 @@ func (s *Service) Merge(ctx context.Context, far Primary, p directory.Person, mo
 	}
 	return result.waiting, result.refused, nil
 }
+
+// Once does what is due, as Run does.
+func (r *Relay) Once(ctx context.Context) error {
+	domains, _, err := r.due(ctx)
+	for _, c := range domains {
+		r.domain(ctx, c)
+	}
+	return err
+}

@@ -47,6 +47,13 @@ func (p *pass) joinFolders(ctx context.Context) error {
 			return fmt.Errorf("folder %q: %w", step.Name, err)
 		}
 	}
+	for _, f := range t.base { // those that went along with a renamed parent
+		if now := t.nameNow(f.Name); now != f.Name && !p.lost[f.Key] {
+			if err := t.follow(ctx, f, now); err != nil {
+				return err
+			}
+		}
+	}
 	if err := p.pairUp(ctx, t.there); err != nil {
 		return err
 	}
@@ -110,29 +117,31 @@ func (p *pass) subscribe(ctx context.Context) error {
 	return nil
 }
 
-// sameUIDs tells whether the folder holds the UIDs that are linked to the base:
-// enough of them are looked at to be sure, since UIDVALIDITY alone may coincide.
+// sameUIDs tells whether the folder goes on with what the base knows: UIDVALIDITY
+// alone may coincide, so nearly all that it holds of the time before must be linked to the base.
 func (p *pass) sameUIDs(ctx context.Context, b merge.FolderBase, t merge.FolderThere) bool {
 	delta, err := p.far.Scan(ctx, t.Name, Token{})
 	if err != nil {
 		return false
 	}
-	present := map[uint32]bool{}
-	for _, item := range delta.Items {
-		present[item.UID] = true
-	}
-	var linked []uint32
+	linked := map[uint32]bool{}
 	err = p.s.Store.View(ctx, func(ctx context.Context, tx *record.Tx) error {
-		linked, err = tx.Link.UIDs(ctx, b.Key)
+		uids, err := tx.Link.UIDs(ctx, b.Key)
+		for _, uid := range uids {
+			linked[uid] = true
+		}
 		return err
 	})
-	found := 0
-	for _, uid := range linked {
-		if present[uid] {
-			found++
+	old, known := 0, 0
+	for _, item := range delta.Items {
+		if item.UID >= b.UIDNext {
+			continue
+		}
+		if old++; linked[item.UID] {
+			known++
 		}
 	}
-	return err == nil && found*10 >= len(linked)*9
+	return err == nil && known*10 >= old*9
 }
 
 func folderBases(rows []link.Folder) []merge.FolderBase {

@@ -53,7 +53,7 @@ func (p *pass) revive(ctx context.Context, f *link.Folder) error {
 			if jerr != nil {
 				return jerr
 			}
-			if joined {
+			if joined != 0 {
 				if name, err = freeName(ctx, tx, p.acct.ID, name); err == nil {
 					err = fault.New(fault.NotFound, "no such mailbox")
 				}

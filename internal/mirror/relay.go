@@ -3,8 +3,8 @@ package mirror
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"relais/internal/crashpoint"
@@ -23,6 +23,8 @@ const (
 	relayConns    = 4                // connections to one primary
 	relayRetryMin = 5 * time.Second
 	relayRetryMax = 5 * time.Minute
+	relayLook     = time.Second      // between two looks at what may be due
+	relayLookMax  = 15 * time.Second // without any sign
 	unseenAfter   = 15 * time.Minute // handed over and not seen since: listed
 	// doubtGrace is how long a message whose final dot got no answer may take from
 	// the primary's door to the mailbox before the mirror's look tells that it did not arrive.
@@ -53,41 +55,66 @@ type RelayGate interface {
 	Relays(ctx context.Context, domain mail.DomainID) (bool, error)
 }
 
-// Run relays until ctx ends.
+// Run relays until ctx ends. One process relays for a store: what another one
+// had claimed when it was killed is in doubt from the start.
 func (r *Relay) Run(ctx context.Context) error {
+	if err := r.abandon(ctx); err != nil {
+		return err
+	}
 	due, stop := r.Store.WatchTopic(duty.Topic)
 	defer stop()
-	busy := map[mail.DomainID]chan struct{}{}
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	done := make(chan mail.DomainID)
+	states, stopStates := r.Store.WatchTopic(record.TopicContinuity)
+	defer stopStates()
+	done := make(chan finished)
+	busy, rests := map[mail.DomainID]bool{}, map[mail.DomainID]time.Time{}
 	for {
-		domains, err := r.due(ctx)
+		domains, next, err := r.due(ctx)
 		if err != nil && ctx.Err() == nil {
 			r.Service.Log.Error("look for duties", "err", err)
 		}
 		for _, c := range domains {
-			if busy[c.domain.ID] != nil {
+			if busy[c.domain.ID] || time.Now().Before(rests[c.domain.ID]) {
 				continue
 			}
-			busy[c.domain.ID] = make(chan struct{})
-			go func() {
-				r.domain(ctx, c)
-				done <- c.domain.ID
-			}()
+			busy[c.domain.ID] = true
+			go func() { done <- finished{c.domain.ID, r.domain(ctx, c)} }()
 		}
+		timer := time.NewTimer(next)
 		select {
 		case <-ctx.Done():
 			for range busy {
 				<-done
 			}
 			return nil
-		case id := <-done:
-			delete(busy, id)
+		case f := <-done:
+			delete(busy, f.domain)
+			delete(rests, f.domain)
+			if !f.worked { // what is due there waits for the mirror's look
+				rests[f.domain] = time.Now().Add(relayLook)
+			}
 		case <-due:
-		case <-tick.C:
+		case <-states:
+		case <-timer.C:
 		}
+		timer.Stop()
 	}
+}
+
+// finished tells that a domain's turn is over, and whether anything could be done in it.
+type finished struct {
+	domain mail.DomainID
+	worked bool
+}
+
+// abandon puts in doubt what was claimed by a process that is no more.
+func (r *Relay) abandon(ctx context.Context) error {
+	return r.Store.Update(ctx, func(ctx context.Context, tx *record.Tx) error {
+		n, err := tx.Duty.Abandon(ctx)
+		if n > 0 {
+			r.Service.Log.Warn("messages were being relayed when the last process ended", "messages", n)
+		}
+		return err
+	})
 }
 
 // connected is a domain with its primary.
@@ -96,16 +123,14 @@ type connected struct {
 	primary directory.Primary
 }
 
-// due lists the domains whose relay is open and has something to do. On the way
-// it lists as unseen what was handed over long ago, and lets go what a lost
-// connection left in doubt once the mirror has looked.
-func (r *Relay) due(ctx context.Context) ([]connected, error) {
-	var out []connected
-	err := r.Store.Update(ctx, func(ctx context.Context, tx *record.Tx) error {
-		out = out[:0]
-		if _, err := tx.Duty.MarkUnseen(ctx, tx.Now.Add(-unseenAfter), relayBatch); err != nil {
-			return err
-		}
+// due lists the domains whose relay is open and has something to do, and tells
+// how long to wait before the next look. It writes only where something was handed
+// over long ago and not seen: that is listed as unseen.
+func (r *Relay) due(ctx context.Context) (open []connected, wait time.Duration, err error) {
+	var all []connected
+	var unseen bool
+	wait = relayLookMax
+	err = r.Store.View(ctx, func(ctx context.Context, tx *record.Tx) error {
 		domains, err := tx.Directory.Domains(ctx, 0)
 		if err != nil {
 			return err
@@ -115,7 +140,10 @@ func (r *Relay) due(ctx context.Context) ([]connected, error) {
 			if err != nil {
 				return err
 			}
-			if next.IsZero() || next.After(tx.Now) {
+			if next.IsZero() {
+				continue
+			}
+			if wait = min(wait, max(next.Sub(tx.Now), relayLook)); next.After(tx.Now) {
 				continue
 			}
 			p, err := tx.Directory.Primary(ctx, d.ID)
@@ -126,27 +154,37 @@ func (r *Relay) due(ctx context.Context) ([]connected, error) {
 				return err
 			}
 			if p.SMTPAddr != "" {
-				out = append(out, connected{d, p})
+				all = append(all, connected{d, p})
 			}
 		}
-		return nil
+		handed, err := tx.Duty.FirstHanded(ctx)
+		unseen = !handed.IsZero() && handed.Before(tx.Now.Add(-unseenAfter))
+		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, relayLook, err
 	}
-	open := out[:0]
-	for _, c := range out {
+	if unseen {
+		err = r.Store.Update(ctx, func(ctx context.Context, tx *record.Tx) error {
+			_, err := tx.Duty.MarkUnseen(ctx, tx.Now.Add(-unseenAfter), relayBatch)
+			return err
+		})
+		if err != nil {
+			return nil, relayLook, err
+		}
+	}
+	for _, c := range all {
 		if ok, err := r.Gate.Relays(ctx, c.domain.ID); err != nil {
-			return nil, err
+			return nil, relayLook, err
 		} else if ok {
 			open = append(open, c)
 		}
 	}
-	return open, nil
+	return open, wait, nil
 }
 
-// domain hands over what is due for one domain, over a few connections.
-func (r *Relay) domain(ctx context.Context, c connected) {
+// domain hands over what is due for one domain, over a few connections, and tells whether anything was.
+func (r *Relay) domain(ctx context.Context, c connected) (worked bool) {
 	if err := r.resolveDoubts(ctx, c.domain.ID); err != nil {
 		r.Service.Log.Error("look at duties in doubt", "domain", c.domain.Name, "err", err)
 	}
@@ -157,24 +195,19 @@ func (r *Relay) domain(ctx context.Context, c connected) {
 	})
 	if err != nil {
 		r.Service.Log.Error("claim duties", "domain", c.domain.Name, "err", err)
-		return
+		return false
 	}
 	work := make(chan duty.Batch)
-	finished := make(chan struct{})
-	workers := min(relayConns, len(batches))
-	for range workers {
-		go func() {
-			defer func() { finished <- struct{}{} }()
-			r.connection(ctx, c, work)
-		}()
+	var group sync.WaitGroup
+	for range min(relayConns, len(batches)) {
+		group.Go(func() { r.connection(ctx, c, work) })
 	}
 	for _, b := range batches {
 		work <- b
 	}
 	close(work)
-	for range workers {
-		<-finished
-	}
+	group.Wait()
+	return len(batches) > 0
 }
 
 // connection relays batches over one connection, which it opens again when it broke.
@@ -297,42 +330,67 @@ func backOff(attempts int) time.Duration {
 }
 
 // resolveDoubts frees the duties whose outcome is unknown, once the mirror has
-// looked at every mailbox concerned after the claim had lapsed and not found them.
+// looked at every mailbox concerned, some time after the claim had lapsed, and not found them.
 func (r *Relay) resolveDoubts(ctx context.Context, domain mail.DomainID) error {
-	return r.Store.Update(ctx, func(ctx context.Context, tx *record.Tx) error {
+	var missing []duty.Duty
+	err := r.Store.View(ctx, func(ctx context.Context, tx *record.Tx) error {
+		missing = nil
 		lapsed, err := tx.Duty.Lapsed(ctx, domain, relayBatch)
 		if err != nil {
 			return err
 		}
 		for _, d := range lapsed {
-			accounts := []mail.AccountID{d.Account}
-			if d.Group != 0 {
-				accounts = accounts[:0]
-				members, err := tx.Duty.Members(ctx, d.ID)
-				if err != nil {
-					return err
-				}
-				for _, m := range members {
-					accounts = append(accounts, m.Account)
-				}
-			}
-			looked := true
-			for _, a := range accounts {
-				if a == 0 {
-					continue // no mailbox here to look at: one repeat is possible (RFC 1047)
-				}
-				s, err := tx.Link.State(ctx, a)
-				if err != nil {
-					return err
-				}
-				looked = looked && s.PulledAt.After(d.ClaimedUntil)
+			looked, err := lookedFor(ctx, tx, d)
+			if err != nil {
+				return err
 			}
 			if looked {
-				if err := tx.Duty.Release(ctx, d.ID, tx.Now, fmt.Sprintf("%s; the mirror has looked: it did not arrive", d.Reply)); err != nil {
-					return err
-				}
+				missing = append(missing, d)
 			}
 		}
 		return nil
 	})
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	return r.Store.Update(ctx, func(ctx context.Context, tx *record.Tx) error {
+		for _, d := range missing {
+			now, err := tx.Duty.Duty(ctx, d.ID)
+			if err != nil {
+				return err
+			}
+			if now.State != duty.Claimed || !now.ClaimedUntil.Equal(d.ClaimedUntil) {
+				continue // seen meanwhile
+			}
+			if err := tx.Duty.Release(ctx, d.ID, tx.Now, d.Reply+"; the mirror has looked: it did not arrive"); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// lookedFor tells whether the mirror has looked for a message in doubt wherever it may have gone.
+func lookedFor(ctx context.Context, tx *record.Tx, d duty.Duty) (bool, error) {
+	accounts := []mail.AccountID{d.Account}
+	if d.Group != 0 {
+		accounts = accounts[:0]
+		members, err := tx.Duty.Members(ctx, d.ID)
+		if err != nil {
+			return false, err
+		}
+		for _, m := range members {
+			accounts = append(accounts, m.Account)
+		}
+	}
+	for _, a := range accounts {
+		if a == 0 {
+			continue // no mailbox here to look at: one repeat is possible (RFC 1047)
+		}
+		s, err := tx.Link.State(ctx, a)
+		if err != nil || !s.PulledAt.After(d.ClaimedUntil.Add(doubtGrace)) {
+			return false, err
+		}
+	}
+	return true, nil
 }

@@ -118,6 +118,9 @@ type accountState struct {
 	running  bool
 }
 
+// startWithin is the time within which the accounts of a primary are first looked at.
+const startWithin = time.Second
+
 func (a *accountRunner) kick() {
 	select {
 	case a.wake <- struct{}{}:
@@ -139,7 +142,7 @@ func (a *accountRunner) run() {
 	defer stopWatch()
 	defer a.domain.idles.leave(a)
 	// Accounts start at different moments, so that a thousand of them do not sign in at once.
-	wait := time.Duration(rand.Int64N(int64(s.Every)/4 + 1))
+	wait := time.Duration(rand.Int64N(int64(min(s.Every, startWithin)) + 1))
 	failures := 0
 	for {
 		if a.await(changed, wait, failures == 0) {

@@ -45,7 +45,7 @@ func (t *tree) step(ctx context.Context, step merge.FolderStep) error {
 		})
 	case merge.MakeHere, merge.Join:
 		switch {
-		case t.nameNow(step.There.Name) != step.There.Name: // renamed along with its parent: the next pass sees it
+		case t.nameNow(step.There.Name) != step.There.Name, t.ending(step.There.Name): // the next pass sees it
 			t.p.waiting++
 			return nil
 		case step.Op == merge.Join:
@@ -67,6 +67,7 @@ func (t *tree) step(ctx context.Context, step merge.FolderStep) error {
 	case merge.GoneHere:
 		return t.goneHere(ctx, base, t.nameNow(step.There.Name))
 	case merge.Forget:
+		delete(t.base, base.Key)
 		return t.p.update(ctx, func(ctx context.Context, tx *record.Tx) error { return tx.Link.CloseFolder(ctx, base.Key) })
 	}
 	return nil
@@ -85,7 +86,11 @@ func (t *tree) makeHere(ctx context.Context, step merge.FolderStep) error {
 			if jerr != nil {
 				return jerr
 			}
-			if joined { // to another folder
+			if t.p.lost[joined] { // until the end of this pass: the next one sees
+				t.p.waiting++
+				return nil
+			}
+			if joined != 0 { // to another folder
 				var name string
 				if name, err = freeName(ctx, tx, t.p.acct.ID, step.Name); err == nil {
 					box, err = tx.Mailbox.CreateMailbox(ctx, mailbox.NewMailbox{Account: t.p.acct.ID, Name: name, Origin: mail.ByMirror})
@@ -135,6 +140,10 @@ func (t *tree) open(ctx context.Context, tx *record.Tx, there merge.FolderThere,
 // makeThere makes a folder for a mailbox that is new here. Its UIDVALIDITY is learned by the first scan.
 func (t *tree) makeThere(ctx context.Context, step merge.FolderStep) error {
 	if !t.p.mode.Push {
+		return nil
+	}
+	if t.ending(step.Name) { // the next pass makes it
+		t.p.waiting++
 		return nil
 	}
 	const operation = "create folder"
@@ -205,7 +214,7 @@ func (t *tree) makeWay(ctx context.Context, tx *record.Tx, f *link.Folder, name 
 	if err != nil {
 		return err
 	}
-	if joined {
+	if joined != 0 {
 		aside, err := freeName(ctx, tx, t.p.acct.ID, name)
 		if err != nil {
 			return err
@@ -266,6 +275,16 @@ func (t *tree) renameThere(ctx context.Context, step merge.FolderStep, base *lin
 	})
 }
 
+// ending tells whether a folder of that name is in the base until the end of this pass.
+func (t *tree) ending(name string) bool {
+	for key := range t.p.lost {
+		if t.base[key].Name == name {
+			return true
+		}
+	}
+	return false
+}
+
 // follow notes the name that a folder has at the primary by now.
 func (t *tree) follow(ctx context.Context, base *link.Folder, name string) error {
 	if base.Name == name {
@@ -281,14 +300,15 @@ func (t *tree) follow(ctx context.Context, base *link.Folder, name string) error
 	return t.p.update(ctx, func(ctx context.Context, tx *record.Tx) error { return tx.Link.ChangeFolder(ctx, *base) })
 }
 
-func joinedTo(ctx context.Context, tx *record.Tx, acct mail.AccountID, box mail.MailboxID) (bool, error) {
+// joinedTo is the key of the folder to which a mailbox is joined; 0 for none.
+func joinedTo(ctx context.Context, tx *record.Tx, acct mail.AccountID, box mail.MailboxID) (int64, error) {
 	folders, err := tx.Link.Folders(ctx, acct)
 	for _, f := range folders {
 		if f.Mailbox == box {
-			return true, err
+			return f.Key, err
 		}
 	}
-	return false, err
+	return 0, err
 }
 
 // freeName is the name with the first number behind it that no mailbox has.
