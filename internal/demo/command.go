@@ -24,6 +24,9 @@ func Command(ctx context.Context, c cli.DemoChoices) error {
 	if errors.Is(err, ErrDifferences) {
 		return cli.ErrDifferences // the story has told them
 	}
+	if errors.Is(err, context.Canceled) {
+		return errors.New("interrupted; everything is removed")
+	}
 	return err
 }
 
