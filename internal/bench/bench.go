@@ -116,9 +116,18 @@ func size(mail []traffic.Message) (bytes int64) {
 	return bytes
 }
 
-// send hands the messages over by so many connections; every one must get its 250.
+// send hands the messages over by so many connections; every one must get its
+// 250. progress is called by one at a time.
 func (n *node) send(mail []traffic.Message, connections int, progress func(done int)) error {
-	var next, done atomic.Int64
+	var next atomic.Int64
+	var telling sync.Mutex
+	done := 0
+	tell := func() {
+		telling.Lock()
+		defer telling.Unlock()
+		done++
+		progress(done)
+	}
 	return together(connections, func(int) error {
 		c, err := traffic.Dial(n.mx(), "sender.example", patience)
 		if err != nil {
@@ -134,7 +143,7 @@ func (n *node) send(mail []traffic.Message, connections int, progress func(done 
 			if err := c.Send(m.From.Email, []string{m.To[0].Email}, m.Raw); err != nil {
 				return fmt.Errorf("send: %w", err)
 			}
-			progress(int(done.Add(1)))
+			tell()
 		}
 	})
 }
