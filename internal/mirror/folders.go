@@ -35,7 +35,7 @@ func (p *pass) joinFolders(ctx context.Context) error {
 	if plan.Empty {
 		return p.trip(ctx, "the primary lists no mailbox at all", map[string]any{"known_folders": len(base)})
 	}
-	t := &tree{p: p, base: map[int64]*link.Folder{}, there: map[string]Folder{}}
+	t := &tree{p: p, base: map[int64]*link.Folder{}, there: map[string]Folder{}, named: map[int64]bool{}}
 	for i := range base {
 		t.base[base[i].Key] = &base[i]
 	}
@@ -47,12 +47,8 @@ func (p *pass) joinFolders(ctx context.Context) error {
 			return fmt.Errorf("folder %q: %w", step.Name, err)
 		}
 	}
-	for _, f := range t.base { // those that went along with a renamed parent
-		if now := t.nameNow(f.Name); now != f.Name && !p.lost[f.Key] {
-			if err := t.follow(ctx, f, now); err != nil {
-				return err
-			}
-		}
+	if err := t.takenAlong(ctx); err != nil {
+		return err
 	}
 	if err := p.pairUp(ctx, t.there); err != nil {
 		return err
@@ -137,7 +133,8 @@ func (p *pass) sameUIDs(ctx context.Context, b merge.FolderBase, t merge.FolderT
 		if item.UID >= b.UIDNext {
 			continue
 		}
-		if old++; linked[item.UID] {
+		_, waits := p.expunges[remoteID{b.Key, b.UIDValidity, item.UID}]
+		if old++; linked[item.UID] || waits {
 			known++
 		}
 	}

@@ -17,7 +17,7 @@ import (
 // How much of a folder is read at once, and how much of it is on its way into the record.
 const (
 	fetchChunk    = 500     // messages asked for in one FETCH
-	batchMessages = 100     // messages that are matched and filed together
+	batchMessages = 50      // messages that are matched and filed together
 	batchBytes    = 4 << 20 // and their size; one message may be bigger
 	batchesAtOnce = 2       // while the next is being read
 )

@@ -65,6 +65,8 @@ type model struct {
 	rnd   *rand.Rand
 	trail []string // what was done
 
+	renames int
+
 	raws    map[string][]byte
 	made    map[string]int // copies of a message that people made, by its name
 	deleted map[string]int // acts of deletion that may concern it
@@ -157,10 +159,12 @@ func (m *model) rest(mode mirror.Mode) {
 		}
 	}
 	here, there := m.here(), m.there()
-	for f, lines := range there { // pending expunge
-		there[f] = slices.DeleteFunc(lines, func(l string) bool { return strings.Contains(l, `\Deleted`) })
-		if len(there[f]) == 0 {
-			delete(there, f)
+	for _, side := range []map[string][]string{here, there} { // pending expunge, or moved while it was
+		for f, lines := range side {
+			side[f] = slices.DeleteFunc(lines, func(l string) bool { return strings.Contains(l, `\Deleted`) })
+			if len(side[f]) == 0 {
+				delete(side, f)
+			}
 		}
 	}
 	if diff := cmp.Diff(there, here); diff != "" {
@@ -278,8 +282,10 @@ func (m *model) there1() {
 		})
 	case n < 11 && folder != "INBOX":
 		_ = c.Unselect().Wait()
-		err := c.Rename(folder, other+"-t", nil).Wait()
-		m.logf("there: rename %s to %s-t: %v", folder, other, err)
+		m.renames++
+		to := fmt.Sprintf("%s-t%d", other, m.renames)
+		err := c.Rename(folder, to, nil).Wait()
+		m.logf("there: rename %s to %s: %v", folder, to, err)
 	case folder != "INBOX":
 		_ = c.Unselect().Wait()
 		err := c.Delete(folder).Wait()
@@ -327,8 +333,10 @@ func (m *model) here1() {
 		case n < 3:
 			return nil
 		case n == 3:
-			m.logf("here: rename %s to %s-s", folder, other)
-			_, err := tx.Mailbox.RenameMailbox(ctx, box.ID, other+"-s", mail.ByPerson)
+			m.renames++
+			to := fmt.Sprintf("%s-s%d", other, m.renames)
+			m.logf("here: rename %s to %s", folder, to)
+			_, err := tx.Mailbox.RenameMailbox(ctx, box.ID, to, mail.ByPerson)
 			return err
 		case n == 4 && m.chance(50):
 			if err := tx.Mailbox.DeleteMailbox(ctx, box.ID, mail.ByPerson); err != nil {

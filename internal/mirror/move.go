@@ -135,12 +135,38 @@ func (p *pass) moveByCopy(ctx context.Context, from, to *pair, group []*subject)
 	if err != nil {
 		return err
 	}
-	if len(unseen) > 0 {
-		if err := p.refuse(ctx, unseen, "move", to, &Refused{Words: "the copy could not be seen in the folder"}); err != nil {
-			return err
-		}
+	if err := p.notCopied(ctx, from, to, unseen); err != nil {
+		return err
 	}
 	return p.finishRemovals(ctx)
+}
+
+// notCopied handles messages of which no copy was seen: those that went away
+// meanwhile are left to the next pass, the others are as good as refused.
+func (p *pass) notCopied(ctx context.Context, from, to *pair, unseen []*subject) error {
+	if len(unseen) == 0 {
+		return nil
+	}
+	now, err := p.far.Scan(ctx, from.folder.Name, Token{})
+	if err != nil {
+		return err
+	}
+	left := map[uint32]bool{}
+	for _, item := range now.Items {
+		left[item.UID] = true
+	}
+	var gone, stuck []*subject
+	for _, s := range unseen {
+		if left[s.link.UID] {
+			stuck = append(stuck, s)
+		} else {
+			gone = append(gone, s)
+		}
+	}
+	if err := p.wait(ctx, gone, link.ForUID); err != nil || len(stuck) == 0 {
+		return err
+	}
+	return p.refuse(ctx, stuck, "move", to, &Refused{Words: "the copy could not be seen in the folder"})
 }
 
 // settleLink makes the link of a subject that has none, or is where the link does not say, before it is copied.

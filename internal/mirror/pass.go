@@ -191,6 +191,11 @@ func (p *pass) begin(ctx context.Context) error {
 		if p.intents, err = tx.Link.OpenIntents(ctx, p.acct.ID); err != nil {
 			return err
 		}
+		for _, i := range p.intents {
+			if i.Kind == link.ExpungeIntent {
+				p.expunges[remoteID{i.Folder, i.UIDValidity, i.UIDNext}] = i.ID
+			}
+		}
 		waiting, err := tx.Link.Pending(ctx, p.acct.ID)
 		if err != nil {
 			return err

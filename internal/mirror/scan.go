@@ -13,11 +13,6 @@ import (
 // scan reads what changed at the primary in every folder that changed at all:
 // changed flags and losses of linked messages become subjects, the rest is fresh.
 func (p *pass) scan(ctx context.Context) error {
-	for _, i := range p.intents {
-		if i.Kind == link.ExpungeIntent {
-			p.expunges[remoteID{i.Folder, i.UIDValidity, i.UIDNext}] = i.ID
-		}
-	}
 	for _, pr := range p.pairs {
 		if pr.lost {
 			if err := p.lose(ctx, pr, nil); err != nil {

@@ -20,6 +20,7 @@ type tree struct {
 	there map[string]Folder // what the primary lists, by name
 	// renamed is what was renamed there by this plan.
 	renamed []renaming
+	named   map[int64]bool // folders whose own step gave them their name
 }
 
 type renaming struct{ from, to string }
@@ -173,8 +174,9 @@ func (t *tree) makeThere(ctx context.Context, step merge.FolderStep) error {
 // (it has it already when its parent was renamed first).
 func (t *tree) renameHere(ctx context.Context, step merge.FolderStep, base *link.Folder) error {
 	const operation = "rename mailbox here"
+	var to link.Folder
 	err := t.p.update(ctx, func(ctx context.Context, tx *record.Tx) error {
-		to := *base
+		to = *base
 		to.Name, to.BaseName = step.There.Name, step.Name
 		box, err := tx.Mailbox.Mailbox(ctx, base.Mailbox)
 		if err != nil {
@@ -193,6 +195,8 @@ func (t *tree) renameHere(ctx context.Context, step merge.FolderStep, base *link
 		return tx.Link.ChangeFolder(ctx, to)
 	})
 	switch fault.CodeOf(err) {
+	case "":
+		*base = to
 	case fault.Invalid, fault.Conflict, fault.Denied: // the pair goes on under two names
 		return t.p.refuseFolder(ctx, operation, step.Name, &Refused{Words: fault.Public(err)})
 	}
@@ -265,6 +269,11 @@ func (t *tree) renameThere(ctx context.Context, step merge.FolderStep, base *lin
 			t.renamed = append(t.renamed, renaming{from, step.Name})
 		}
 	}
+	t.named[base.Key] = true
+	if t.inBase(step.Name, base.Key) { // another pair has that name there: this one goes on under two
+		base.BaseName = step.Here.Name
+		return t.p.update(ctx, func(ctx context.Context, tx *record.Tx) error { return tx.Link.ChangeFolder(ctx, *base) })
+	}
 	f := t.there[from]
 	f.Name = step.Name
 	delete(t.there, from)
@@ -273,6 +282,33 @@ func (t *tree) renameThere(ctx context.Context, step merge.FolderStep, base *lin
 		base.Name, base.BaseName = step.Name, step.Here.Name
 		return tx.Link.ChangeFolder(ctx, *base)
 	})
+}
+
+// takenAlong notes the names of folders that went along with a renamed parent
+// although their mailboxes did not: the next pass renames them back.
+func (t *tree) takenAlong(ctx context.Context) error {
+	for key, f := range t.base {
+		now := t.nameNow(f.Name)
+		if t.named[key] || t.p.lost[key] || now == f.Name {
+			continue
+		}
+		f.BaseName = ""
+		t.p.waiting++
+		if err := t.follow(ctx, f, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inBase tells whether another folder of the base has that name.
+func (t *tree) inBase(name string, key int64) bool {
+	for _, f := range t.base {
+		if f.Key != key && f.Name == name {
+			return true
+		}
+	}
+	return false
 }
 
 // ending tells whether a folder of that name is in the base until the end of this pass.

@@ -266,7 +266,7 @@ func (p *planner) pair(b FolderBase, t FolderThere, h MailboxHere, stillThere, s
 	case renamedHere:
 		step.Op, step.Name = RenameThere, Escape(h.Name)
 		if p.key(step.Name) == p.key(t.Name) {
-			return
+			step.Name = t.Name // renamed alike there, or by a pass that was killed: only the base is behind
 		}
 	case reset(b, t) && !b.NoSelect && !t.NoSelect:
 		step.Op = ResetFolder
