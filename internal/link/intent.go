@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"time"
 
 	"relais/internal/db"
 	"relais/internal/mail"
@@ -32,6 +33,7 @@ type Intent struct {
 	Folder      int64
 	UIDValidity uint32
 	UIDNext     uint32
+	At          time.Time
 }
 
 // BeginIntent files an intent.
@@ -50,7 +52,10 @@ func (tx *Tx) FinishIntent(ctx context.Context, id IntentID, outcome string) err
 // OpenIntents lists the intents of an account whose outcome is not known.
 func (tx *Tx) OpenIntents(ctx context.Context, account mail.AccountID) ([]Intent, error) {
 	return db.Collect(func(s db.Scanner) (i Intent, err error) {
-		return i, s.Scan(&i.ID, &i.Account, &i.Kind, &i.Placement, &i.Folder, &i.UIDValidity, &i.UIDNext)
-	})(tx.Query(ctx, `SELECT id, account_id, kind, placement_id, folder_id, uidvalidity, uidnext FROM intents
+		var at int64
+		err = s.Scan(&i.ID, &i.Account, &i.Kind, &i.Placement, &i.Folder, &i.UIDValidity, &i.UIDNext, &at)
+		i.At = mail.FromMicros(at)
+		return i, err
+	})(tx.Query(ctx, `SELECT id, account_id, kind, placement_id, folder_id, uidvalidity, uidnext, at FROM intents
  WHERE account_id = $1 AND done_at = 0 ORDER BY id`, account))
 }

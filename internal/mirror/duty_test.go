@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emersion/go-imap/v2"
+
 	"relais/internal/duty"
 	"relais/internal/fault"
 	"relais/internal/intake/trace"
@@ -156,4 +158,62 @@ func TestAppendWithUnknownOutcomeIsNotRepeated(t *testing.T) {
 	b.want(b.there(), map[string][]string{"INBOX": {"same ()", "same ()", "same ()", "same ()", "same ()"}})
 	b.same()
 	b.quiet()
+}
+
+func TestDeletedHereIsNotHandedOver(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	_, early, _ := b.owed("deleted before")
+	b.expunge("deleted before")
+	b.merge(active)
+	b.do(b.service.Drain(t.Context(), b.Domain.ID))
+	b.merge(returning)
+	b.want(b.there(), map[string][]string{})
+	if d := b.duty(early); d.State != duty.Accepted { // else the relay would bring it back
+		t.Errorf("the duty is %s", d.State)
+	}
+
+	// In standby it is handed over all the same; then the deletion follows.
+	_, late, raw := b.owed("deleted after")
+	b.hand(late)
+	b.expunge("deleted after")
+	b.delivered("INBOX", raw)
+	b.merge(standby)
+	b.want(b.there(), map[string][]string{})
+	b.want(b.here(), map[string][]string{})
+	if d := b.duty(late); d.State != duty.Seen {
+		t.Errorf("the duty is %s", d.State)
+	}
+}
+
+// Two aliases at the primary, or a rule that keeps a copy: what it has twice is twice here.
+func TestDuplicatesOfARelayedMessage(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	if err := b.connect().Create("Copies", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	_, id, raw := b.owed("twice")
+	b.hand(id)
+	b.delivered("INBOX", raw)
+	b.delivered("Copies", raw)
+	b.merge(standby)
+	b.want(b.here(), map[string][]string{"INBOX": {"twice ()"}, "Copies": {"twice ()"}})
+	b.same()
+	b.quiet()
+}
+
+// A copy that a person makes of a message which the mirror appended is no late delivery.
+func TestCopyOfAnAppendedMessageIsACopy(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.owed("kept")
+	b.merge(returning)
+	b.inFolder("INBOX", func(c *imapClient) error {
+		_, err := c.Copy(imap.UIDSetNum(1), "Sent").Wait()
+		return err
+	})
+	b.merge(standby)
+	b.want(b.here(), map[string][]string{"INBOX": {"kept ()"}, "Sent": {"kept ()"}})
+	b.same()
 }

@@ -76,9 +76,16 @@ func (p *pass) finishRemovals(ctx context.Context) error {
 // an expunge: its message is passed over by scans and shown to people.
 func (p *pass) remove(ctx context.Context, intent link.Intent, f link.Folder) error {
 	outcome, waits := "done", false
-	if f.Key == 0 || f.UIDValidity != intent.UIDValidity {
+	validity := f.UIDValidity
+	if pr := p.byFolder[f.Key]; pr != nil && pr.delta != nil {
+		validity = pr.delta.Token.UIDValidity
+	}
+	switch {
+	case f.Key != 0 && validity == 0:
+		return nil // made by a pass that was killed, and not yet looked at
+	case f.Key == 0 || validity != intent.UIDValidity:
 		outcome = "folder gone"
-	} else {
+	default:
 		pending, err := p.far.Delete(ctx, f.Name, []uint32{intent.UIDNext})
 		why := refusedBy(err)
 		if err != nil && why == nil {

@@ -102,6 +102,9 @@ func (r *Reconciler) account(ctx context.Context, far mirror.Primary, person dir
 		if refused, err = refusals(ctx, tx, person); err != nil {
 			return err
 		}
+		if primary, refused, err = pendingExpunge(ctx, tx, person, primary, refused); err != nil {
+			return err
+		}
 		happened, err = events(ctx, tx, person.Account, since)
 		return err
 	})
