@@ -179,7 +179,7 @@ func (b *bundle) there() map[string][]string {
 	out := map[string][]string{}
 	folders, err := c.List("", "*", nil).Collect()
 	if err != nil {
-		b.t.Fatal(err)
+		b.fatal(err)
 	}
 	for _, f := range folders {
 		if slices.Contains(f.Attrs, imap.MailboxAttrNoSelect) || slices.Contains(f.Attrs, imap.MailboxAttrNonExistent) {
@@ -190,7 +190,7 @@ func (b *bundle) there() map[string][]string {
 			continue // only a place for those below it
 		}
 		if err != nil {
-			b.t.Fatal(err)
+			b.fatal(err)
 		}
 		if selected.NumMessages == 0 {
 			continue
@@ -199,7 +199,7 @@ func (b *bundle) there() map[string][]string {
 		all.AddRange(1, 0)
 		messages, err := c.Fetch(all, &imap.FetchOptions{Envelope: true, Flags: true}).Collect()
 		if err != nil {
-			b.t.Fatal(err)
+			b.fatal(err)
 		}
 		for _, m := range messages {
 			var flags []string
@@ -228,13 +228,13 @@ func (b *bundle) appendRaw(folder string, raw []byte, flags ...imap.Flag) {
 	c := b.connect()
 	cmd := c.Append(folder, int64(len(raw)), &imap.AppendOptions{Flags: flags, Time: time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)})
 	if _, err := cmd.Write(raw); err != nil {
-		b.t.Fatal(err)
+		b.fatal(err)
 	}
 	if err := cmd.Close(); err != nil {
-		b.t.Fatal(err)
+		b.fatal(err)
 	}
 	if _, err := cmd.Wait(); err != nil {
-		b.t.Fatal(err)
+		b.fatal(err)
 	}
 }
 
@@ -243,10 +243,10 @@ func (b *bundle) inFolder(folder string, fn func(c *imapclient.Client) error) {
 	b.t.Helper()
 	c := b.connect()
 	if _, err := c.Select(folder, nil).Wait(); err != nil {
-		b.t.Fatal(err)
+		b.fatal(err)
 	}
 	if err := fn(c); err != nil {
-		b.t.Fatal(err)
+		b.fatal(err)
 	}
 }
 
@@ -293,4 +293,17 @@ func (b *bundle) find(subject string) (found mailbox.Placement) {
 		return fmt.Errorf("no message %q here", subject)
 	})
 	return found
+}
+
+// serverBug is Dovecot's own: an index that it damaged when a folder was renamed and
+// made again within a second. What follows in that account proves nothing about Relais.
+type serverBug struct{ err error }
+
+// fatal ends the test; a bug of the server ends a round of the model alone.
+func (b *bundle) fatal(err error) {
+	b.t.Helper()
+	if strings.Contains(err.Error(), "SERVERBUG") {
+		panic(serverBug{err})
+	}
+	b.t.Fatal(err)
 }
