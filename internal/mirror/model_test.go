@@ -150,6 +150,9 @@ func (m *model) pass(mode mirror.Mode, failing bool) (waiting int, err error) {
 	}
 	m.logf("pass %+v, failing %v: %s: waiting %d, %v", mode, failing, strings.Join(f.calls, " "), waiting, err)
 	if err != nil && !failing && !fault.Is(err, fault.Unavailable) { // Dovecot ends sessions whose folder went away
+		if strings.Contains(err.Error(), "SERVERBUG") {
+			panic(serverBug{err})
+		}
 		m.t.Errorf("pass: %v", err)
 	}
 	return waiting, err
