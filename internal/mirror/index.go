@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"cmp"
 	"slices"
 
 	"relais/internal/link"
@@ -26,8 +27,9 @@ func (g *goneIndex) add(hash mail.Hash, print [32]byte, s *subject) {
 }
 
 // take gives a gone subject with that content: one whose hash is equal before one
-// whose fingerprint is, one that was in the same folder before others. Each is
-// given once, so that two identical copies stay two.
+// whose fingerprint is, one that is live here before one that was deleted, one that
+// was in the same folder before others. Each is given once, so that two identical
+// copies stay two.
 func (g *goneIndex) take(hash mail.Hash, print [32]byte, folder int64) *subject {
 	if s := pick(g.byHash, hash, folder); s != nil {
 		return s
@@ -42,7 +44,19 @@ func pick[K comparable](lists map[K][]*subject, key K, folder int64) *subject {
 	if len(list) == 0 {
 		return nil
 	}
-	return list[max(0, slices.IndexFunc(list, func(s *subject) bool { return s.link.Folder == folder }))]
+	return slices.MinFunc(list, func(a, b *subject) int { return cmp.Compare(a.strangeness(folder), b.strangeness(folder)) })
+}
+
+// strangeness is how unlikely it is that a message which came into the folder is
+// this one. What was deleted here may be gone there by a pass of ours that was killed.
+func (s *subject) strangeness(folder int64) (n int) {
+	if s.deletedHere {
+		n += 2
+	}
+	if s.link.Folder != folder {
+		n++
+	}
+	return n
 }
 
 // looseIndex holds the messages here that have no counterpart, by what they are recognised by.

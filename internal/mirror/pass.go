@@ -95,11 +95,13 @@ type subject struct {
 	uid       uint32
 	hash      mail.Hash // the server's version, when it was read
 	print     [32]byte
-	relayed   bool // known by the id in our own Received line: both sides got it from us
-	loss      merge.Loss
-	in        merge.Input
-	out       merge.Outcome
-	duties    []openDuty
+	// deletedHere tells, while arrivals are matched, that the placement is a tombstone.
+	deletedHere bool
+	relayed     bool // known by the id in our own Received line: both sides got it from us
+	loss        merge.Loss
+	in          merge.Input
+	out         merge.Outcome
+	duties      []openDuty
 
 	// What writeThere achieved.
 	flagged, moved, deleted bool

@@ -118,6 +118,9 @@ type accountState struct {
 	running  bool
 }
 
+// failedAgain is the time after which a failed pass is tried again; it grows with each further failure.
+const failedAgain = 5 * time.Second
+
 // startWithin is the time within which the accounts of a primary are first looked at.
 const startWithin = time.Second
 
@@ -161,9 +164,10 @@ func (a *accountRunner) run() {
 		wait = s.Every
 		if err != nil {
 			failures = min(failures+1, 6)
-			wait = s.Every/2 + time.Duration(rand.Int64N(int64(s.Every)<<failures/8+1))
+			again := min(s.Every, failedAgain)
+			wait = again/2 + time.Duration(rand.Int64N(int64(again)<<failures/8+1))
 			if !fault.Retryable(err) {
-				wait = s.Every << failures
+				wait = again << failures
 			}
 		} else {
 			failures = 0

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"relais/internal/fault"
 	"relais/internal/link"
 	"relais/internal/mail"
 	"relais/internal/mirror/merge"
@@ -182,6 +183,11 @@ func (p *pass) lose(ctx context.Context, pr *pair, seen map[uint32]bool) error {
 func (p *pass) miss(ctx context.Context, tx *record.Tx, l link.Link, loss merge.Loss) error {
 	s := p.subjectOf(l.Placement)
 	s.link, s.remote, s.loss = &l, gone, loss
+	placement, err := tx.Mailbox.Placement(ctx, l.Placement)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	s.deletedHere = !placement.Live()
 	hash, print := l.ServerHash, l.ServerPrint
 	if hash.IsZero() { // the server did not say where the append went
 		email, err := tx.Mailbox.EmailOfPlacement(ctx, l.Placement)

@@ -117,12 +117,27 @@ func (t *tree) makeHere(ctx context.Context, step merge.FolderStep) error {
 // join files a pair of folder and mailbox that were there on both sides.
 func (t *tree) join(ctx context.Context, step merge.FolderStep) error {
 	return t.p.update(ctx, func(ctx context.Context, tx *record.Tx) error {
-		box, err := tx.Mailbox.Mailbox(ctx, step.Here.ID)
-		if err != nil {
+		box, loose, err := t.stillLoose(ctx, tx, step.Here)
+		if err != nil || !loose {
 			return err
 		}
 		return t.open(ctx, tx, step.There, box)
 	})
+}
+
+// stillLoose tells whether a mailbox is as the plan saw it: earlier steps may have
+// renamed it along with its parent or joined it. The next pass sees how it is then.
+func (t *tree) stillLoose(ctx context.Context, tx *record.Tx, here merge.MailboxHere) (mailbox.Mailbox, bool, error) {
+	box, err := tx.Mailbox.Mailbox(ctx, here.ID)
+	if err != nil {
+		return box, false, err
+	}
+	joined, err := joinedTo(ctx, tx, t.p.acct.ID, here.ID)
+	loose := joined == 0 && box.Name == here.Name
+	if !loose {
+		t.p.waiting++
+	}
+	return box, loose, err
 }
 
 // open files a pair. Of the subscription the leading side's is taken.
@@ -147,12 +162,20 @@ func (t *tree) makeThere(ctx context.Context, step merge.FolderStep) error {
 		t.p.waiting++
 		return nil
 	}
+	var loose bool
+	err := t.p.s.Store.View(ctx, func(ctx context.Context, tx *record.Tx) (err error) {
+		_, loose, err = t.stillLoose(ctx, tx, step.Here)
+		return err
+	})
+	if err != nil || !loose {
+		return err
+	}
 	const operation = "create folder"
 	if why := t.p.refusedLately(operation, step.Name); why != nil {
 		t.p.barred[step.Here.ID] = why
 		return nil
 	}
-	err := t.p.far.CreateFolder(ctx, step.Name, step.Here.Role)
+	err = t.p.far.CreateFolder(ctx, step.Name, step.Here.Role)
 	if why := refusedBy(err); why != nil && why.Code != "ALREADYEXISTS" {
 		t.p.barred[step.Here.ID] = why
 		return t.p.refuseFolder(ctx, operation, step.Name, why)
