@@ -77,8 +77,8 @@ func (p *pass) settle(ctx context.Context, tx *record.Tx, s *subject) error {
 		}
 		return p.clear(ctx, tx, s)
 	case merge.DeleteThere:
-		if !s.deleted && s.link == nil && !s.later {
-			// A pull without push: the base says that both had it, so that the deletion is pushed later.
+		if !s.deleted && s.remote == present {
+			// A pull without push, or a refusal: the base says where it is, so that the deletion can be pushed later.
 			return p.rebase(ctx, tx, s, p.primaryHas(s))
 		}
 	}
