@@ -15,6 +15,9 @@ import (
 // at the primary after its messages, unless something new has come into it there.
 // Then the mailbox is made again.
 func (t *tree) goneHere(ctx context.Context, base *link.Folder, name string) error {
+	if base.Name != name { // should it be made again, then under its new name
+		base.BaseName = merge.Unescape(name)
+	}
 	if err := t.follow(ctx, base, name); err != nil {
 		return err
 	}
